@@ -1,0 +1,1 @@
+"""atp-stream: available-to-promise as an exactly-once stream application (design section 1)."""

@@ -1,0 +1,162 @@
+"""Reaching a Kafka cluster for administration, and saying in plain words why it did not work."""
+
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+
+from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
+from atp_stream.settings import KafkaSettings, confluent_config
+
+BOOTSTRAP = "kafka.bootstrap_servers"
+_DIAL_SECONDS = 3.0
+_FORBIDDEN = frozenset(
+    {
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
+_LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_UNREACHABLE = frozenset(
+    {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError.REQUEST_TIMED_OUT}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An address under which a broker says it can be reached (`advertised.listeners`)."""
+
+    broker: int
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A connected admin client and the brokers' advertised listeners."""
+
+    admin: AdminClient
+    listeners: tuple[Listener, ...]
+
+
+def dial(host: str, port: int) -> str | None:
+    """Open and close a TCP connection. None: it works; otherwise why it does not."""
+    try:
+        socket.create_connection((host.strip("[]"), port), timeout=_DIAL_SECONDS).close()
+    except TimeoutError:
+        return f"no answer within {_DIAL_SECONDS:.0f} s"
+    except socket.gaierror:
+        return "host name not known"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return None
+
+
+def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
+    """Log in and ask for the brokers. UnavailableError, PermissionDeniedError: why not. Advertised addresses: `require`."""
+    failures = []
+    for address in kafka.bootstrap_servers:
+        host, _, port = address.rpartition(":")
+        failure = dial(host, int(port))
+        if failure is None:
+            break
+        failures.append(f"{address}: {failure}")
+    else:
+        raise UnavailableError(
+            "Kafka cannot be reached",
+            cause="; ".join(failures),
+            setting=BOOTSTRAP,
+            fix="start the broker, or correct kafka.bootstrap_servers (ATP_KAFKA__BOOTSTRAP_SERVERS)",
+        )
+    seen: list[KafkaError] = []
+    config: dict[str, object] = {**confluent_config(kafka), "log_level": 0, "error_cb": seen.append}
+    config |= {"socket.connection.setup.timeout.ms": 5_000, "reconnect.backoff.ms": 250}
+    try:
+        admin = AdminClient(config)
+    except KafkaException as error:
+        raise _described(error.args[0], "Kafka's client cannot be built", kafka) from None
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            metadata = admin.list_topics(timeout=1.0)
+            break
+        except KafkaException as error:
+            admin.poll(0)
+            final = [one for one in seen if one.code() in _LOGIN or one.code() == KafkaError._SSL]
+            if final or time.monotonic() > deadline:
+                reason = (final or [one for one in seen if one.code() != KafkaError._ALL_BROKERS_DOWN])[:1]
+                raise _described(reason[0] if reason else error.args[0], "Kafka does not answer", kafka) from None
+    return Cluster(
+        admin,
+        tuple(Listener(b.id, b.host, b.port) for b in sorted(metadata.brokers.values(), key=lambda b: b.id)),
+    )
+
+
+def require_advertised(cluster: Cluster, kafka: KafkaSettings) -> None:
+    """UnavailableError: a broker gives an address that cannot be reached from here, so nothing but bootstrap would work."""
+    for listener in cluster.listeners:
+        failure = dial(listener.host, listener.port)
+        if failure is not None:
+            raise advertised_error(listener, failure, kafka)
+
+
+def advertised_error(listener: Listener, failure: str, kafka: KafkaSettings) -> AppError:
+    """Describe a broker whose advertised address cannot be reached from here."""
+    return UnavailableError(
+        f"broker {listener.broker} cannot be reached at its advertised address {listener}",
+        cause=f"{failure}; {', '.join(kafka.bootstrap_servers)} answers, but tells clients to go on with {listener}",
+        setting=BOOTSTRAP,
+        fix="set advertised.listeners of the broker to an address that this machine can reach",
+    )
+
+
+def kafka_error(error: KafkaException, doing: str) -> AppError:
+    """Turn a failed admin call into an error that says what to do. doing: "topic x cannot be described"."""
+    return _described(error.args[0], doing, None)
+
+
+def _described(error: KafkaError, message: str, kafka: KafkaSettings | None) -> AppError:
+    cause, code = error.str(), error.code()
+    if code in _LOGIN:
+        return PermissionDeniedError(
+            message,
+            cause=cause,
+            setting="kafka.sasl_username",
+            fix="correct kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password",
+        )
+    if code in _FORBIDDEN:
+        return PermissionDeniedError(
+            message,
+            cause=cause,
+            setting="kafka.sasl_username",
+            fix="give this user the ACLs listed in docs/operations.md",
+        )
+    if code == KafkaError._SSL:
+        return UnavailableError(
+            message,
+            cause=cause,
+            setting="kafka.ssl_ca_location",
+            fix="correct kafka.security_protocol, kafka.ssl_ca_location and the client certificate",
+        )
+    if code in _UNREACHABLE:
+        protocol = f" (kafka.security_protocol is {kafka.security_protocol})" if kafka else ""
+        return UnavailableError(
+            message,
+            cause=cause + protocol,
+            setting=BOOTSTRAP,
+            fix="run `atp-stream doctor`; check that the listener speaks this security protocol",
+        )
+    return DataError(message, cause=f"{error.name()}: {cause}", fix="run `atp-stream doctor`")
+
+
+def settings_of(values: Mapping[str, object]) -> str:
+    """Return topic settings in one line, for messages."""
+    return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))

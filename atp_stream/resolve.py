@@ -1,0 +1,34 @@
+"""Which Kafka and which registry are meant: the configured ones, else those running on this machine."""
+
+from atp_stream.errors import UnavailableError
+from atp_stream.settings import Settings
+
+
+def with_cluster(settings: Settings) -> Settings:
+    """Return the settings with bootstrap servers and registry url filled in from the local cluster where they are unset.
+
+    UnavailableError: they are unset and no local cluster is running.
+    """
+    missing = []
+    if not settings.kafka.bootstrap_servers:
+        missing.append(("Kafka", "kafka.bootstrap_servers", "ATP_KAFKA__BOOTSTRAP_SERVERS"))
+    if settings.registry.url is None:
+        missing.append(("schema registry", "registry.url", "ATP_REGISTRY__URL"))
+    if not missing:
+        return settings
+    from atp_stream.local import LocalCluster
+
+    local = LocalCluster.running()
+    if local is None:
+        what, setting, variable = missing[0]
+        raise UnavailableError(
+            f"there is no {what} to use",
+            cause=f"{setting} is not set, and no local cluster is running",
+            setting=setting,
+            fix=f"run `atp-stream local up`, or set {setting} ({variable})",
+        )
+    found = {
+        "kafka.bootstrap_servers": tuple(local.bootstrap_servers.split(",")),
+        "registry.url": local.registry_url,
+    }
+    return settings.replaced({setting: found[setting] for _, setting, _ in missing})

@@ -1,0 +1,244 @@
+"""All settings of atp-stream, typed and frozen. How they are read and checked: settings_load.py.
+
+Names are given as SECTION.KEY: `kafka.bootstrap_servers` in a file, `ATP_KAFKA__BOOTSTRAP_SERVERS` in the environment,
+`--set kafka.bootstrap_servers=...` on the command line. Building `Settings(...)` in code reads nothing from outside.
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+InputEvent = Literal["StockAvailabilityChangedEvent", "ReservationCreatedEvent", "ReservationReleasedEvent"]
+
+_HOST_PORT = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$")
+_TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
+_IDENTIFIER = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
+_QUANTITY = re.compile(r"^\d{1,16}(\.\d{1,2})?$")
+_URL = re.compile(r"^https?://[^\s/]+(/\S*)?$")
+
+
+def _host_port(value: str) -> str:
+    match = _HOST_PORT.match(value)
+    if match is None or not 0 < int(match[2]) < 65536:
+        raise ValueError("one or more HOST:PORT, separated by commas")
+    return value
+
+
+def _topic(value: str) -> str:
+    if not _TOPIC.match(value) or value in (".", ".."):
+        raise ValueError("a Kafka topic name: 1 to 249 letters, digits, '.', '_' or '-'")
+    return value
+
+
+def _identifier(value: str) -> str:
+    if not _IDENTIFIER.match(value):
+        raise ValueError("1 to 100 letters, digits, '.', '_' or '-'")
+    return value
+
+
+def _code(value: str) -> str:
+    if not value.isprintable() or not 1 <= len(value) <= 64 or value != value.strip():
+        raise ValueError("1 to 64 printable characters without spaces around them")
+    return value
+
+
+def _readable_file(value: Path) -> Path:
+    path = value.expanduser()
+    try:
+        with path.open("rb"):
+            return path
+    except OSError as error:
+        raise ValueError(f"a file that exists and can be read ({(error.strerror or str(error)).lower()})") from None
+
+
+def _url(value: str) -> str:
+    if not _URL.match(value) or "@" in value:
+        raise ValueError("http://HOST[:PORT][/PATH] or https://..., without user name and password in it")
+    return value.rstrip("/")
+
+
+def _exact(value: Any) -> Any:
+    """Refuse what has been a float on its way here: 0.1 is not exact there."""
+    if isinstance(value, bool | float) or not _QUANTITY.match(str(value)):
+        raise ValueError("an exact number, 0 or more, with at most 2 decimal places, such as 25 or 12.50")
+    return Decimal(str(value))
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _upper(value: Any) -> Any:
+    return value.upper() if isinstance(value, str) else value
+
+
+HostPort = Annotated[str, AfterValidator(_host_port)]
+TopicName = Annotated[str, AfterValidator(_topic)]
+Identifier = Annotated[str, AfterValidator(_identifier)]
+ChannelCode = Annotated[str, AfterValidator(_code)]
+ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
+Url = Annotated[str, AfterValidator(_url)]
+ExactQuantity = Annotated[Decimal, BeforeValidator(_exact)]
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class KafkaSettings(Section):
+    """How to reach Kafka. No bootstrap servers: the cluster that `atp-stream local up` started on this machine."""
+
+    bootstrap_servers: tuple[HostPort, ...] = ()
+    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)] = (
+        "PLAINTEXT"
+    )
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_upper)] = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: ReadableFile | None = None
+    ssl_certificate_location: ReadableFile | None = None
+    ssl_key_location: ReadableFile | None = None
+    ssl_key_password: SecretStr | None = None
+
+
+class RegistrySettings(Section):
+    """How to reach the schema registry (the Confluent API). No url: that of the local cluster."""
+
+    url: Url | None = None
+    username: str | None = None
+    password: SecretStr | None = None
+    ca_location: ReadableFile | None = None
+    timeout_seconds: Annotated[float, Field(gt=0, le=300)] = 10.0
+
+
+class SourceTopic(Section):
+    """What an input topic carries. keyed_by_item: its keys are our item keys and it has `state_partitions` partitions."""
+
+    event: InputEvent
+    encoding: Annotated[Literal["avro", "json"], BeforeValidator(_lower)] = "avro"
+    keyed_by_item: bool = False
+
+
+def _core_sources() -> dict[TopicName, SourceTopic]:
+    """Inventory Core's topics (design section 2.1)."""
+    return {
+        "inventory.core.stock-availability.changed": SourceTopic(event="StockAvailabilityChangedEvent"),
+        "inventory.core.reservation.created": SourceTopic(event="ReservationCreatedEvent"),
+        "inventory.core.reservation.released": SourceTopic(event="ReservationReleasedEvent"),
+    }
+
+
+class TopicSettings(Section):
+    """Names and sizes of the topics (design section 2)."""
+
+    changes: TopicName = "atp.changes"
+    dead_letters: TopicName = "atp.dead-letters"
+    state_partitions: Annotated[int, Field(ge=1, le=1024)] = 12
+    replication_factor: Annotated[int, Field(ge=1, le=15)] = 1
+    sources: dict[TopicName, SourceTopic] = Field(default_factory=_core_sources)
+
+
+class ChannelPolicySettings(Section):
+    """Rules of one channel. protected: shared quantity kept for it; limit: the most that it may have reserved."""
+
+    protected: ExactQuantity = Decimal(0)
+    limit: ExactQuantity | None = None
+    on_shortage: Literal["deny"] = "deny"
+
+    @field_validator("on_shortage", mode="before")
+    @classmethod
+    def _not_yet(cls, value: Any) -> Any:
+        if value == "backorder":
+            raise ValueError("deny: keeping a reservation waiting (backorder) is not part of this version")
+        return value
+
+
+class PolicySettings(Section):
+    """The rules in force (design section 3). Quantities are exact decimals with at most 2 places."""
+
+    version: Identifier = "1"
+    safety_stock: ExactQuantity = Decimal(0)
+    channels: dict[ChannelCode, ChannelPolicySettings] = Field(default_factory=dict)
+
+
+class WorkerSettings(Section):
+    """The worker process. data_dir None: the first free one of the user's data directory."""
+
+    application_id: Identifier = "atp-stream"
+    data_dir: Path | None = None
+    emit: Literal["every_change", "latest_per_batch"] = "every_change"
+    max_batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    session_timeout_seconds: Annotated[int, Field(ge=6, le=300)] = 6
+    dead_letters_per_minute: Annotated[int, Field(ge=0)] = 1_000
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    web_host: str = "127.0.0.1"
+    web_port: Annotated[int, Field(ge=0, le=65535)] = 6066
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Built by settings_load.load_settings in the program, by name in tests."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    kafka: KafkaSettings = KafkaSettings()
+    registry: RegistrySettings = RegistrySettings()
+    topics: TopicSettings = Field(default_factory=TopicSettings)
+    channels: Annotated[tuple[ChannelCode, ...], Field(min_length=1)] = ("POS", "ECOM", "WHOLESALE", "MARKETPLACE")
+    policy: PolicySettings = PolicySettings()
+    worker: WorkerSettings = WorkerSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Leave the outside to load_settings, which also keeps where each value comes from."""
+        return (init_settings,)
+
+    def replaced(self, changes: Mapping[str, Any]) -> "Settings":
+        """Return a copy with the settings in `changes` ("worker.web_port" -> value) replaced, unchecked."""
+        copy = self
+        for name, value in changes.items():
+            section, key = name.split(".")
+            copy = copy.model_copy(update={section: getattr(copy, section).model_copy(update={key: value})})
+        return copy
+
+
+def confluent_config(kafka: KafkaSettings) -> dict[str, str]:
+    """Return librdkafka's configuration for this cluster: addresses, protocol, credentials, certificates."""
+    values: dict[str, str | Path | SecretStr | None] = {
+        "bootstrap.servers": ",".join(kafka.bootstrap_servers),
+        "security.protocol": kafka.security_protocol,
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password,
+        "ssl.ca.location": kafka.ssl_ca_location,
+        "ssl.certificate.location": kafka.ssl_certificate_location,
+        "ssl.key.location": kafka.ssl_key_location,
+        "ssl.key.password": kafka.ssl_key_password,
+    }
+    return {
+        key: value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        for key, value in values.items()
+        if value is not None
+    }

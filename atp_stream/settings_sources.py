@@ -1,0 +1,262 @@
+"""Where settings come from: a TOML file, the environment, the command line. Each value keeps its origin.
+
+Every source is turned into the same thing: a value, exact (numbers of a file are decimals, not floats), for the full path of
+a setting, and where it was given. What names no setting is a problem, with the nearest names that do.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+
+from atp_stream.errors import ConfigurationError, PermissionDeniedError, UsageError
+from atp_stream.settings import Settings
+
+ENV_PREFIX = "ATP_"
+# Variables of the program that are not settings: where the settings and the downloaded software are.
+NOT_SETTINGS = frozenset({"ATP_CONFIG", "ATP_CACHE_DIR", "ATP_LOCAL_DIR"})
+# Kubernetes puts such variables into every container when a service is called "atp" or "atp-...".
+_SERVICE_LINK = re.compile(r"^ATP_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP)(_[A-Z]+)?)?)$")
+
+SettingPath = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value comes from: kind, and the place as a person would look for it."""
+
+    kind: Literal["flag", "environment", "file", "default"]
+    where: str
+
+    def __str__(self) -> str:
+        return f"{self.where} in the environment" if self.kind == "environment" else self.where
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """One value that was given for one setting."""
+
+    path: SettingPath
+    value: Any
+    origin: Origin
+
+
+def name_of(path: SettingPath) -> str:
+    """Return the full name of a setting, as a TOML key: parts with a dot in them are quoted."""
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part) for part in path)
+
+
+def path_of(name: str) -> SettingPath:
+    """Return the path that a TOML key names. ValueError: it is not a key."""
+    node: Any = tomllib.loads(f"{name} = 0")
+    path: list[str] = []
+    while isinstance(node, dict):
+        if len(node) != 1:
+            raise ValueError(name)
+        key, node = next(iter(node.items()))
+        path.append(key)
+    return tuple(path)
+
+
+def child_type(node: Any, key: str) -> Any | None:
+    """Return the type of `key` inside a group (a model, or a dictionary of models); None: there is no such key."""
+    if get_origin(node) is dict:
+        return get_args(node)[1]
+    field = node.model_fields.get(key)
+    return None if field is None else field.annotation
+
+
+def is_group(node: Any) -> bool:
+    """Tell whether a type holds further settings, rather than a value."""
+    return get_origin(node) is dict or (isinstance(node, type) and issubclass(node, BaseModel))
+
+
+def known_names(node: Any = Settings, path: SettingPath = ()) -> Iterator[str]:
+    """Yield the full name of every setting that has a fixed one."""
+    for key, field in node.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield from known_names(annotation, (*path, key))
+        else:
+            yield name_of((*path, key))
+
+
+def env_name(path: SettingPath) -> str:
+    """Return the environment variable of a setting."""
+    return ENV_PREFIX + "__".join(part.upper() for part in path)
+
+
+def unknown(path: SettingPath, origin: Origin) -> ConfigurationError:
+    """Describe a key that is no setting, with the nearest ones that are."""
+    name = name_of(path)
+    environment = origin.kind == "environment"
+    names = {env_name(path_of(known)) if environment else known for known in known_names()}
+    # Keys inside policy.channels.CODE and topics.sources.NAME have no fixed full name: offer the keys of that group.
+    group: Any = Settings
+    for part in path[:-1]:
+        group = child_type(group, part) if is_group(group) else None
+    if is_group(group) and get_origin(group) is not dict:
+        paths = [(*path[:-1], key) for key in group.model_fields]
+        names |= {env_name(known) if environment else name_of(known) for known in paths}
+    given = origin.where if environment else name
+    near = difflib.get_close_matches(given, sorted(names), n=3, cutoff=0.6)
+    return ConfigurationError(
+        f"unknown setting {given}",
+        cause=f"{given} was given ({origin}), and there is no such setting",
+        setting=given,
+        fix=f"did you mean {' or '.join(near)}?" if near else "see `atp-stream config show` for all settings",
+    )
+
+
+class Sources:
+    """Collects what is given, in rising precedence: file, environment, flags. Later values win."""
+
+    def __init__(self) -> None:
+        self.given: dict[SettingPath, Given] = {}
+        self.problems: list[ConfigurationError] = []
+
+    def add_file(self, path: Path) -> None:
+        """Read a TOML file. ConfigurationError: it is missing or not TOML; PermissionDeniedError: it cannot be read."""
+        fix = "correct the path given by --config or ATP_CONFIG"
+        try:
+            text = path.read_text(encoding="utf-8")
+            document = tomllib.loads(text, parse_float=Decimal)
+        except FileNotFoundError:
+            raise ConfigurationError(f"no settings file {path}", cause="there is no such file", fix=fix) from None
+        except PermissionError:
+            raise PermissionDeniedError(
+                f"settings file {path} cannot be read", cause="permission denied", fix=f"allow this user to read {path}"
+            ) from None
+        except OSError as error:
+            raise ConfigurationError(f"settings file {path} cannot be read", cause=str(error), fix=fix) from None
+        except UnicodeDecodeError:
+            raise ConfigurationError(
+                f"settings file {path} cannot be read", cause="it is not UTF-8 text", fix=f"save {path} as UTF-8"
+            ) from None
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(
+                f"settings file {path} is not valid TOML", cause=str(error), fix=f"correct {path} there"
+            ) from None
+        lines = dict(_lines(text))
+        self._add_group(
+            Settings,
+            (),
+            document,
+            lambda key: Origin("file", f"{path}:{lines[key]}" if key in lines else str(path)),
+        )
+
+    def add_environment(self, environment: Mapping[str, str]) -> None:
+        """Read the variables ATP_SECTION__KEY. Lists: comma separated or JSON; groups: JSON; empty: none."""
+        for variable, text in sorted(environment.items()):
+            if not variable.startswith(ENV_PREFIX) or variable in NOT_SETTINGS or _SERVICE_LINK.match(variable):
+                continue
+            parts = tuple(variable.removeprefix(ENV_PREFIX).split("__"))
+            self._add_text(_fold(parts), text, Origin("environment", variable))
+
+    def add_flag(self, path: SettingPath, value: Any, flag: str) -> None:
+        """Take a value from the command line, as text (`--set`) or already of its type."""
+        origin = Origin("flag", flag)
+        if isinstance(value, str):
+            self._add_text(path, value, origin)
+        else:
+            self.given[path] = Given(path, value, origin)
+
+    def add_assignments(self, assignments: Iterable[str]) -> None:
+        """Take `--set NAME=VALUE` options. UsageError: one is not of that form."""
+        for assignment in assignments:
+            name, equals, value = assignment.partition("=")
+            try:
+                path = path_of(name)
+            except ValueError:
+                equals = ""
+            if not equals:
+                raise UsageError(
+                    f"--set {assignment} is not NAME=VALUE",
+                    cause="the name of a setting, an equals sign and its value are needed",
+                    fix="write for example --set worker.log_level=debug",
+                )
+            self.add_flag(path, value, f"--set {name}")
+
+    def _add_text(self, path: SettingPath, text: str, origin: Origin) -> None:
+        node: Any = Settings
+        for key in path:
+            node = child_type(node, key) if is_group(node) else None
+            if node is None:
+                self.problems.append(unknown(path, origin))
+                return
+        if is_group(node) or (get_origin(node) is tuple and text.lstrip().startswith("[")):
+            try:
+                value = json.loads(text, parse_float=Decimal)
+            except ValueError as error:
+                self.problems.append(
+                    ConfigurationError(
+                        f"{name_of(path)} is not valid JSON",
+                        cause=f"{error} ({origin})",
+                        setting=name_of(path),
+                        fix=f"correct {origin}",
+                    )
+                )
+                return
+        elif get_origin(node) is tuple:
+            value = [part.strip() for part in text.split(",") if part.strip()]
+        else:
+            value = None if text == "" and type(None) in get_args(node) else text
+        if is_group(node):
+            self._add_group(node, path, value, lambda _: origin)
+        else:
+            self.given[path] = Given(path, value, origin)
+
+    def _add_group(self, node: Any, path: SettingPath, value: Any, origin_of: Any) -> None:
+        if not isinstance(value, dict):
+            self.problems.append(
+                ConfigurationError(
+                    f"{name_of(path)} is a group of settings",
+                    cause=f"a single value was given ({origin_of(path)})",
+                    setting=name_of(path),
+                    fix="give a value to one of the settings in it",
+                )
+            )
+            return
+        for key, item in value.items():
+            child = (*path, key)
+            annotation = child_type(node, key)
+            if annotation is None:
+                self.problems.append(unknown(child, origin_of(child)))
+            elif is_group(annotation):
+                self._add_group(annotation, child, item, origin_of)
+            else:
+                self.given[child] = Given(child, item, origin_of(child))
+
+
+def _fold(parts: SettingPath) -> SettingPath:
+    """Return the path an environment variable names: field names ignore case, names that are data keep it."""
+    node: Any = Settings
+    path: list[str] = []
+    for part in parts:
+        data = get_origin(node) is dict
+        path.append(part if data else part.lower())
+        node = child_type(node, path[-1]) if is_group(node) else None
+    return tuple(path)
+
+
+def _lines(text: str) -> Iterator[tuple[SettingPath, int]]:
+    """Yield the line of each key of a TOML text. Values over several lines may yield keys that do not exist: harmless."""
+    table: SettingPath = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        header = re.match(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
+        key = re.match(r"^\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line)
+        try:
+            if header:
+                table = path_of(header[1].strip())
+                yield table, number
+            elif key:
+                yield (*table, *path_of(key[1])), number
+        except ValueError:
+            continue

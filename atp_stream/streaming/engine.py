@@ -1,0 +1,180 @@
+"""The engine: everything that has arrived since the last commit becomes one Kafka transaction (design section 5).
+
+One cycle: take what was fetched, let the stages process it, commit outputs, changelog and source offsets together,
+then write the local state. Recovery and the cycle exclude each other by `lock`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from confluent_kafka import TopicPartition
+from faust.types import StreamT
+
+from .dead_letters import FloodGuard
+from .gate import Fetch, Gate, Opening
+from .producer import Outcome, TransactionalProducer
+from .records import Partition, Record
+from .store import StateStore
+from .transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+Batch = dict[Partition, list[Record]]
+
+
+class Stage(Protocol):
+    """What is done with the records of a source topic."""
+
+    async def prepare(self, records: Sequence[Record]) -> None:
+        """Fetch from outside whatever `process` will need for these records (an unknown schema). May take long."""
+
+    def process(self, partition: Partition, records: Sequence[Record], transaction: Transaction) -> None:
+        """Process records of one partition, in offset order, into the transaction. Pure computation, never waits.
+
+        An exception is a bug, and ends the worker with nothing of the batch committed.
+        """
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source topic: its stage, and whether its records change the table's partition of the same number."""
+
+    stage: Stage
+    stateful: bool
+
+
+@dataclass
+class Counters:
+    """What the engine has done since the start of the process."""
+
+    transactions: int = 0
+    records: int = 0
+    dropped: int = 0
+    aborted: int = 0
+    seconds_processing: float = 0.0
+    seconds_committing: float = 0.0
+
+
+@dataclass
+class Engine:
+    """Turns fetches into transactions. `most_records` bounds a transaction, so that it ends within its time-out."""
+
+    sources: Mapping[str, Source]
+    gate: Gate
+    producer: TransactionalProducer
+    changelog: str
+    dead_letters: str
+    flood: FloodGuard
+    most_records: int
+    #: Called when a transaction did not commit: recovery has to settle offsets and state before anything is fetched.
+    on_lost: Callable[[], None] = lambda: None
+    counters: Counters = field(default_factory=Counters)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    #: Next offset of each stateful source topic, by table partition, as committed. Set by recovery.
+    watermarks: dict[int, dict[str, int]] = field(default_factory=dict)
+    store: StateStore | None = None
+
+    async def run(self, stream: StreamT[Fetch]) -> None:
+        """Process the stream for as long as it lasts."""
+        async for fetches in _drained(stream, self.most_records):
+            # Shielded: a transaction that has begun ends, even if Faust cancels the agent.
+            await asyncio.shield(asyncio.ensure_future(self.process(fetches)))
+
+    async def process(self, fetches: Sequence[Fetch]) -> None:
+        """Make one transaction of what was fetched; drop what was fetched under an opening that is over."""
+        async with self.lock:
+            opening = self.gate.opening
+            batch = self._accept(fetches, opening)
+            if not batch or opening is None:
+                return
+            for partition, records in batch.items():
+                await self.sources[partition.topic].stage.prepare(records)
+            if self.gate.opening is not opening:
+                return
+            began = time.perf_counter()
+            transaction = self._fill(batch)
+            processed = time.perf_counter()
+            offsets = [TopicPartition(*partition, records[-1].offset + 1) for partition, records in batch.items()]
+            outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
+            self.counters.seconds_processing += processed - began
+            self.counters.seconds_committing += time.perf_counter() - processed
+            if outcome is Outcome.COMMITTED:
+                self._write(transaction)
+                self.counters.transactions += 1
+                self.counters.records += sum(map(len, batch.values()))
+            else:
+                log.warning("a transaction of %d records ended %s: reading them again", len(batch), outcome.value)
+                self.counters.aborted += 1
+            if outcome is not Outcome.COMMITTED or not self.producer.is_ready:
+                self.gate.close()
+                self.on_lost()
+
+    async def close(self) -> None:
+        """Let the transaction in hand end, and take no more."""
+        self.gate.close()
+        async with self.lock:
+            self.producer.close()
+
+    def _accept(self, fetches: Sequence[Fetch], opening: Opening | None) -> Batch:
+        """Join the records by partition, in the order they were fetched in."""
+        batch: Batch = {}
+        for fetch in fetches:
+            fetch.opening.waiting -= fetch.size
+            if fetch.opening is not opening:
+                self.counters.dropped += fetch.size
+                continue
+            for partition, records in fetch.records.items():
+                batch.setdefault(partition, []).extend(records)
+        return batch
+
+    def _fill(self, batch: Batch) -> Transaction:
+        """Begin a transaction and let the stages fill it. On an exception it is aborted: nothing is committed."""
+        assert self.store is not None
+        transaction = Transaction(self.producer, self.store.partition, self.dead_letters, self.flood)
+        self.producer.begin()
+        try:
+            for partition, records in batch.items():
+                source = self.sources[partition.topic]
+                source.stage.process(partition, records, transaction)
+                if source.stateful:
+                    transaction.state(partition.number)  # touched, even if every record was a dead letter
+            transaction.write_changelog(self.changelog, self._watermarks_after(batch, transaction))
+        except BaseException:
+            self.producer.abort()
+            raise
+        return transaction
+
+    def _watermarks_after(self, batch: Batch, transaction: Transaction) -> dict[int, dict[str, int]]:
+        after = {number: dict(self.watermarks.get(number, {})) for number in transaction.touched}
+        for partition, records in batch.items():
+            if self.sources[partition.topic].stateful:
+                after[partition.number][partition.topic] = records[-1].offset + 1
+        self._pending_watermarks = after
+        return after
+
+    def _write(self, transaction: Transaction) -> None:
+        """Write the local state of what was committed."""
+        for number, changes in transaction.touched.items():
+            if changes.offset is None:
+                raise RuntimeError(f"committed, but the changelog offset of partition {number} is not known")
+            changes.state.write(changes.changed, changes.offset)
+            self.watermarks[number] = self._pending_watermarks[number]
+
+
+async def _drained(stream: StreamT[Fetch], most_records: int) -> AsyncIterable[list[Fetch]]:
+    """Yield what has arrived: the fetch that ended the wait, and those that queued up behind it meanwhile."""
+    async for event in stream.events():
+        fetch: Any = event.value
+        yield [fetch, *_queued(stream, most_records - fetch.size)]
+
+
+def _queued(stream: StreamT[Fetch], room: int) -> Iterator[Fetch]:
+    queue: Any = stream.channel.queue  # type: ignore[attr-defined]
+    while room > 0 and not queue.empty():
+        fetch: Fetch = queue.get_nowait().value
+        room -= fetch.size
+        yield fetch

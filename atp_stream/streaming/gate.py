@@ -1,0 +1,50 @@
+"""The gate: nothing is fetched, and nothing fetched is used, unless it is open for the membership held now.
+
+Faust resumes partitions before it seeks, and its consumer keeps prefetched records. The gate takes both away:
+opening it seeks, and every fetch carries the opening it was made under (design section 5).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .membership import Membership
+from .records import Partition, Record
+
+
+@dataclass(eq=False, slots=True)
+class Opening:
+    """One opening of the gate. Compared by identity: a second opening under the same membership is another one.
+
+    `waiting` counts the records fetched under it that the engine has not taken yet.
+    """
+
+    membership: Membership
+    waiting: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """What one fetch brought: raw records by partition, in offset order, and the opening it was made under."""
+
+    opening: Opening
+    records: Mapping[Partition, Sequence[Record]]
+
+    @property
+    def size(self) -> int:
+        """Number of records."""
+        return sum(map(len, self.records.values()))
+
+
+class Gate:
+    """Open for one membership, or closed. Written by recovery and the consumer's thread, read by both threads."""
+
+    def __init__(self) -> None:
+        self.opening: Opening | None = None
+
+    def close(self) -> None:
+        """From here on fetches return nothing, and what was fetched before is dropped."""
+        self.opening = None
+
+    def open(self, membership: Membership) -> None:
+        """Let fetches through for `membership`; the caller has just sought to the committed offsets."""
+        self.opening = Opening(membership)

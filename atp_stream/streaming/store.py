@@ -1,0 +1,211 @@
+"""The table's local state: one RocksDB per partition, written only after a commit, inspected through Faust's table.
+
+A data directory belongs to one worker. Everything in it can be rebuilt from the changelog; how far it reaches is
+written into the same RocksDB write as the data (design section 5).
+"""
+
+import gc
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rocksdict
+from faust import Table
+from faust.stores.base import SerializedStore
+from faust.types import TP
+from typing_extensions import override
+
+#: Keys that begin with a slash are the engine's own; the application's keys must not.
+OWN_PREFIX = b"/"
+#: Offset of the last changelog record that the local state holds. Lies in the local state only.
+OFFSET_KEY = b"/offset"
+#: The watermark record: the source offsets that the last transaction of this changelog partition committed.
+WATERMARK_KEY = b"/watermark"
+
+_BLOCK_CACHE_BYTES = 64 << 20
+_MEMTABLE_BYTES = 8 << 20
+
+
+def _options(cache: rocksdict.Cache) -> rocksdict.Options:
+    """Small memtables and one shared cache: a worker may hold dozens of partitions."""
+    options = rocksdict.Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(_MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(2)
+    options.set_keep_log_file_num(2)
+    options.set_max_open_files(200)
+    table = rocksdict.BlockBasedOptions()
+    table.set_block_cache(cache)
+    table.set_bloom_filter(10, False)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+class PartitionState:
+    """The local state of one changelog partition: keys and values as the bytes of the changelog."""
+
+    def __init__(self, path: Path, cache: rocksdict.Cache) -> None:
+        self._path = path
+        self._cache = cache
+        self._db = rocksdict.Rdict(str(path), _options(cache))
+
+    def get(self, key: bytes) -> bytes | None:
+        """Return the committed value of `key`."""
+        value: bytes | None = self._db.get(key)
+        return value
+
+    @property
+    def offset(self) -> int | None:
+        """Offset of the last changelog record held here, None where there is none."""
+        found = self.get(OFFSET_KEY)
+        return None if found is None else int(found)
+
+    def write(self, changes: Mapping[bytes, bytes] | Iterable[tuple[bytes, bytes | None]], offset: int) -> None:
+        """Write `changes` (None deletes) and the changelog offset they reach, all or nothing."""
+        batch = rocksdict.WriteBatch(raw_mode=True)
+        for key, value in changes.items() if isinstance(changes, Mapping) else changes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(OFFSET_KEY, b"%d" % offset)
+        self._db.write(batch)
+
+    def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over the application's entries whose key begins with `prefix`, in the order of the keys."""
+        entries: Any = self._db.items(from_key=prefix or None)
+        for key, value in entries:
+            if not key.startswith(prefix):
+                return
+            if not key.startswith(OWN_PREFIX):
+                yield key, value
+
+    def wipe(self) -> None:
+        """Forget everything, so that the whole changelog is restored."""
+        self.close()
+        shutil.rmtree(self._path)
+        self._db = rocksdict.Rdict(str(self._path), _options(self._cache))
+
+    def close(self) -> None:
+        """Close the files; nothing may be read or written afterwards."""
+        self._db.close()
+
+
+class StateStore(SerializedStore[bytes, bytes]):
+    """Faust's view of the partitions: opens and closes them as they come and go, and reads them for inspection."""
+
+    def __init__(self, *args: Any, directory: Path, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._directory = directory
+        self._cache = rocksdict.Cache(_BLOCK_CACHE_BYTES)
+        self.partitions: dict[int, PartitionState] = {}
+
+    def partition(self, number: int) -> PartitionState:
+        """Return the state of a changelog partition, opened if it is not yet.
+
+        Raises `OSError`-like `Exception` of RocksDB if its files cannot be opened.
+        """
+        if number not in self.partitions:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            path = self._directory / f"{self.table_name}-{number}.rocksdb"
+            self.partitions[number] = PartitionState(path, self._cache)
+        return self.partitions[number]
+
+    @override
+    def persisted_offset(self, tp: TP) -> int | None:
+        return self.partition(tp.partition).offset
+
+    @override
+    async def need_active_standby_for(self, tp: TP) -> bool:
+        return False
+
+    def keep(self, numbers: set[int]) -> None:
+        """Close the partitions that are not among `numbers`; their files stay, for the case that they come back."""
+        for number in self.partitions.keys() - numbers:
+            self.partitions.pop(number).close()
+        gc.collect()
+
+    @override
+    async def stop(self) -> None:
+        self.keep(set())
+        await super().stop()
+
+    @override
+    def _get(self, key: bytes) -> bytes | None:
+        for state in self.partitions.values():
+            if (value := state.get(key)) is not None:
+                return value
+        return None
+
+    @override
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    @override
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        for number in sorted(self.partitions):
+            yield from self.partitions[number].items()
+
+    @override
+    def _iterkeys(self) -> Iterator[bytes]:
+        return (key for key, _ in self._iteritems())
+
+    @override
+    def _itervalues(self) -> Iterator[bytes | None]:
+        return (value for _, value in self._iteritems())
+
+    @override
+    def _size(self) -> int:
+        return sum(1 for _ in self._iteritems())
+
+    @override
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        raise TypeError("the table is written by committed transactions only")
+
+    @override
+    def _del(self, key: bytes) -> None:
+        raise TypeError("the table is written by committed transactions only")
+
+    @override
+    async def backup_partition(self, tp: TP | int, flush: bool = True, purge: bool = False, keep: int = 1) -> None:
+        raise TypeError("the changelog is the backup")
+
+    @override
+    def restore_backup(self, tp: TP | int, latest: bool = True, backup_id: int = 0) -> None:
+        raise TypeError("the changelog is the backup")
+
+    @override
+    def _clear(self) -> None:
+        raise TypeError("the table is written by committed transactions only")
+
+    @override
+    def reset_state(self) -> None:
+        """Do nothing: the local state is what its changelog offset says it is, whatever Faust thinks of it."""
+
+
+class StateTable(Table[bytes, bytes]):
+    """A Faust table kept in a `StateStore` under the option `directory`."""
+
+    @override
+    def _new_store(self) -> "StateStore":
+        directory: Path = (self.options or {})["directory"]
+        return StateStore(
+            "rocksdb://",
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=bytes,
+            value_type=bytes,
+            key_serializer="raw",
+            value_serializer="raw",
+            loop=self.loop,
+            directory=directory,
+        )
+
+    @property
+    def store(self) -> StateStore:
+        """The store, with its partitions."""
+        store = self.data
+        assert isinstance(store, StateStore)
+        return store

@@ -1,0 +1,207 @@
+"""A Faust worker that runs the engine: one app, one table, one agent, and how it ends.
+
+The only place that knows how the parts of this package hang together.
+"""
+
+import asyncio
+import logging
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import StreamT
+from mode.supervisors import CrashingSupervisor
+from typing_extensions import override
+
+from .cluster import Cluster, KafkaConfig
+from .consumer import Transport
+from .dead_letters import FloodGuard
+from .engine import Engine, Source
+from .gate import Gate
+from .membership import check_format
+from .origins import describe_topics, establish
+from .producer import TransactionalProducer
+from .recovery import TableManager
+from .store import StateTable
+
+log = logging.getLogger(__name__)
+
+_FETCH_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a worker needs to know. Times in seconds; `kafka` is for confluent-kafka, `credentials` for aiokafka."""
+
+    group: str
+    kafka: KafkaConfig
+    credentials: faust.SASLCredentials | faust.SSLCredentials | None
+    data_dir: Path
+    table: str
+    partitions: int
+    dead_letters: str
+    origins: str
+    most_records: int = 20_000
+    dead_letters_per_minute: int = 1_000
+    session_timeout: float = 6.0
+    transaction_timeout: float = 5.0
+    deadline: float = 120.0
+
+
+class Worker:
+    """One worker process: prepares, runs until it is stopped or something ends it, and says what did."""
+
+    def __init__(self, options: Options, sources: Mapping[str, Source]) -> None:
+        self.options = options
+        self.failure: BaseException | None = None
+        gate = Gate()
+        self.app = self._app(gate, sources)
+        self.table = self._table()
+        self.engine = Engine(
+            sources=sources,
+            gate=gate,
+            producer=self._producer(transactional_id(options.data_dir)),
+            changelog=self.changelog,
+            dead_letters=options.dead_letters,
+            flood=FloodGuard(options.dead_letters_per_minute, time.monotonic),
+            most_records=options.most_records,
+        )
+        self._wire(sources)
+
+    @property
+    def changelog(self) -> str:
+        """Name of the table's changelog topic, as Faust derives it."""
+        return f"{self.options.group}-{self.options.table}-changelog"
+
+    def _app(self, gate: Gate, sources: Mapping[str, Source]) -> faust.App:
+        options = self.options
+        app = faust.App(
+            options.group,
+            broker=[f"kafka://{server}" for server in str(options.kafka["bootstrap.servers"]).split(",")],
+            broker_credentials=options.credentials,
+            datadir=str(options.data_dir),
+            store="memory://",
+            TableManager=TableManager,
+            Table=StateTable,
+            topic_partitions=options.partitions,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            broker_max_poll_records=options.most_records // 4,
+            consumer_max_fetch_size=_FETCH_BYTES,
+            broker_session_timeout=options.session_timeout,
+            broker_heartbeat_interval=min(1.0, options.session_timeout / 4),
+            broker_rebalance_timeout=max(10.0, options.session_timeout),
+            broker_request_timeout=60.0,
+            broker_max_poll_interval=300.0,
+            stream_wait_empty=False,
+            stream_recovery_delay=0,
+            web_enabled=False,
+            worker_redirect_stdouts=False,
+        )
+        app.transport = Transport(
+            app.conf.broker, app, sources=list(sources), gate=gate, most_waiting=options.most_records
+        )
+        return app
+
+    def _table(self) -> StateTable:
+        options = self.options
+        raw: faust.Schema[bytes, bytes] = faust.Schema(
+            key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+        )
+        changelog = describe_topics(options.kafka, [self.changelog])[self.changelog]
+        table = self.app.Table(
+            options.table,
+            partitions=options.partitions,
+            schema=raw,
+            # The id of the changelog is part of the path: state of another cluster, or of a changelog since
+            # recreated, is never taken for this one's.
+            options={"directory": options.data_dir / f"state-{changelog.topic_id}"},
+        )
+        assert isinstance(table, StateTable)
+        return table
+
+    def _producer(self, transactional: str) -> TransactionalProducer:
+        options = self.options
+        return TransactionalProducer(
+            options.kafka, transactional, options.group, int(options.transaction_timeout * 1000), options.deadline
+        )
+
+    def _wire(self, sources: Mapping[str, Source]) -> None:
+        options, app = self.options, self.app
+        cluster = Cluster(options.kafka, options.group, options.deadline)
+        check_format(options.kafka, options.group)
+        tables = app.tables
+        assert isinstance(tables, TableManager)
+        tables.table, tables.engine, tables.cluster, tables.fail = self.table, self.engine, cluster, self._fail
+        tables.origins = establish(
+            cluster,
+            self._producer(f"{options.group}-origins"),
+            options.origins,
+            describe_topics(options.kafka, sources),
+        )
+        self.engine.on_lost = tables.recovery.again
+        untouched = _Untouched(key_type=bytes, value_type=bytes)
+        topic = app.topic(*sources, schema=untouched, acks=False)
+
+        @app.agent(topic, name=f"{options.group}.transactions", supervisor_strategy=CrashingSupervisor)
+        async def transactions(stream: StreamT[Any]) -> None:
+            try:
+                await self.engine.run(stream)
+            except Exception as failure:
+                await self._fail(failure)
+
+        @app.on_partitions_revoked.connect
+        async def finish(*_: Any, **__: Any) -> None:
+            """Let the transaction in hand end before the partitions go: a planned hand-over loses no work."""
+            async with self.engine.lock:
+                pass
+
+        @app.on_before_shutdown.connect
+        async def close(*_: Any, **__: Any) -> None:
+            await self.engine.close()
+
+    async def _fail(self, failure: BaseException) -> None:
+        if self.failure is None:
+            self.failure = failure
+            self.engine.gate.close()
+            await self.app.crash(failure)
+
+    def run(self) -> BaseException | None:
+        """Run until stopped by a signal. Returns what ended the worker otherwise, None after an orderly stop."""
+        worker = faust.Worker(self.app, loglevel=None, loop=asyncio.new_event_loop(), override_logging=False)
+        worker.spinner = None
+        try:
+            worker.execute_from_commandline()
+        except SystemExit as end:
+            if end.code and self.failure is None:
+                self.failure = RuntimeError(f"Faust ended the worker with exit code {end.code}")
+        return self.failure
+
+
+class _Untouched(faust.Schema[bytes, bytes]):
+    """Hands a message over as it is: the records in it are decoded by the stages, where bad input has a place to go."""
+
+    @override
+    def loads_key(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        return message.key
+
+    @override
+    def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
+        return message.value
+
+
+def transactional_id(data_dir: Path) -> str:
+    """Return the transactional id kept in the data directory, made at its first use.
+
+    Kept, so that a worker that comes back ends its own orphaned transaction at once instead of after its time-out.
+    """
+    path = data_dir / "transactional-id"
+    if not path.exists():
+        data_dir.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"atp-{uuid.uuid4()}\n")
+    return path.read_text().strip()
