@@ -1,4 +1,4 @@
-"""The worker's data directory: one worker at a time, held by a file lock that ends with the process, however it ends."""
+"""The worker's data directory: one worker at a time, held by a file lock that ends with the process."""
 
 import json
 import os

@@ -1,7 +1,7 @@
 """Checks of everything a worker needs, each with one fix. Nothing is changed; what cannot be asked is not checked.
 
-A check looks at one thing and yields findings. Those that need a cluster follow the one that reaches it, and are left out
-when that fails: the first cause is what has to be put right.
+A check looks at one thing and yields findings. Those that need a cluster follow the one that reaches it, and are left
+out when that fails: the first cause is what has to be put right.
 """
 
 import resource
@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from atp_stream import data_dir, doctor_listeners, topics
+from atp_stream import data_dir, doctor_listeners, registry_access, topics
 from atp_stream.errors import AppError, ConfigurationError, UnavailableError
 from atp_stream.kafka_admin import Cluster, advertised_error, connect, dial
 from atp_stream.resolve import with_cluster
-from atp_stream.schema_check import schema_differences
 from atp_stream.settings import Settings
 from atp_stream.settings_load import LoadedSettings
 from atp_stream.web_port import is_free
@@ -46,20 +45,18 @@ def examine(loaded: LoadedSettings) -> Iterator[Finding]:
     for check in (_open_files, _data_dir, _web_port):
         yield from _caught(check.__name__, lambda check=check: check(loaded))  # type: ignore[misc]
     try:
-        settings = with_cluster(loaded.settings)
+        settings = with_cluster(loaded.settings, registry=False)
         cluster = connect(settings.kafka)
     except AppError as error:
         yield _failed("kafka", error)
-        settings = loaded.settings
     else:
         yield Finding("kafka", "ok", f"reached through {', '.join(settings.kafka.bootstrap_servers)}")
-        unreachable = [found for found in _listeners(settings, cluster)]
-        yield from unreachable
+        listeners = list(_listeners(settings, cluster))
+        yield from listeners
         # Admin calls go to advertised addresses: without those they would only time out.
-        if not any(finding.status == "fail" for finding in unreachable):
+        if not any(finding.status == "fail" for finding in listeners):
             yield from _caught("topics", lambda: _topics(settings, cluster))
-    if settings.registry.url is not None:
-        yield from _caught("registry", lambda: _registry(settings))
+    yield from _caught("registry", lambda: _registry(loaded.settings))
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
@@ -216,12 +213,17 @@ def _replication(settings: Settings, brokers: int, states: dict[str, topics.Topi
         yield Finding("replication", "ok", f"factor {wanted} with {brokers} broker(s)")
 
 
-def _registry(settings: Settings) -> Iterator[Finding]:
-    differences = schema_differences(settings)
+def _registry(configured: Settings) -> Iterator[Finding]:
+    settings = with_cluster(configured, kafka=False)
+    differences = registry_access.check(settings)
     yield Finding("registry", "ok", f"reached at {settings.registry.url}")
     for difference in differences:
         yield Finding(
-            "schemas", "fail", difference, "run `atp-stream schemas register`", ConfigurationError.exit_code
+            "schemas",
+            "fail",
+            f"{difference.subject} is {difference.kind}: {'; '.join(difference.details)}",
+            "run `atp-stream schemas register`",
+            ConfigurationError.exit_code,
         )
     if not differences:
         yield Finding("schemas", "ok", "all schemas are registered as they are here")

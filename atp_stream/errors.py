@@ -1,7 +1,7 @@
 """Errors that end a command: what happened, why, which setting it depends on, and how to put it right.
 
-The exit codes are those of BSD's sysexits.h, one per kind, so that a supervisor can tell "try again later" from "someone
-has to change the configuration". Refusals of the business (a denied reservation) are events, not errors.
+The exit codes are those of BSD's sysexits.h, one per kind, so that a supervisor can tell "try again later" from
+"someone has to change the configuration". Refusals of the business (a denied reservation) are events, not errors.
 """
 
 from typing import ClassVar

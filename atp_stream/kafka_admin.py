@@ -2,8 +2,10 @@
 
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -11,7 +13,9 @@ from confluent_kafka.admin import AdminClient
 from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
 from atp_stream.settings import KafkaSettings, confluent_config
 
+_K = TypeVar("_K")
 BOOTSTRAP = "kafka.bootstrap_servers"
+TIMEOUT_SECONDS = 30.0
 _DIAL_SECONDS = 3.0
 _FORBIDDEN = frozenset(
     {
@@ -61,7 +65,7 @@ def dial(host: str, port: int) -> str | None:
 
 
 def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
-    """Log in and ask for the brokers. UnavailableError, PermissionDeniedError: why not. Advertised addresses: `require`."""
+    """Log in and ask for the brokers. UnavailableError, PermissionDeniedError: why that did not work."""
     failures = []
     for address in kafka.bootstrap_servers:
         host, _, port = address.rpartition(":")
@@ -77,7 +81,7 @@ def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
             fix="start the broker, or correct kafka.bootstrap_servers (ATP_KAFKA__BOOTSTRAP_SERVERS)",
         )
     seen: list[KafkaError] = []
-    config: dict[str, object] = {**confluent_config(kafka), "log_level": 0, "error_cb": seen.append}
+    config: dict[str, Any] = {**confluent_config(kafka), "log_level": 0, "error_cb": seen.append}
     config |= {"socket.connection.setup.timeout.ms": 5_000, "reconnect.backoff.ms": 250}
     try:
         admin = AdminClient(config)
@@ -96,12 +100,12 @@ def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
                 raise _described(reason[0] if reason else error.args[0], "Kafka does not answer", kafka) from None
     return Cluster(
         admin,
-        tuple(Listener(b.id, b.host, b.port) for b in sorted(metadata.brokers.values(), key=lambda b: b.id)),
+        tuple(Listener(b.id, str(b.host), b.port) for b in sorted(metadata.brokers.values(), key=lambda b: b.id)),
     )
 
 
 def require_advertised(cluster: Cluster, kafka: KafkaSettings) -> None:
-    """UnavailableError: a broker gives an address that cannot be reached from here, so nothing but bootstrap would work."""
+    """Raise UnavailableError where a broker gives an address that cannot be reached: only bootstrapping would work."""
     for listener in cluster.listeners:
         failure = dial(listener.host, listener.port)
         if failure is not None:
@@ -116,6 +120,14 @@ def advertised_error(listener: Listener, failure: str, kafka: KafkaSettings) -> 
         setting=BOOTSTRAP,
         fix="set advertised.listeners of the broker to an address that this machine can reach",
     )
+
+
+def admin_call(call: Callable[[], dict[_K, "Future[Any]"]], doing: str) -> dict[_K, "Future[Any]"]:
+    """Make a call that answers with one future per topic. AppError: it failed before; doing: as in `kafka_error`."""
+    try:
+        return call()
+    except KafkaException as error:
+        raise kafka_error(error, doing) from None
 
 
 def kafka_error(error: KafkaException, doing: str) -> AppError:
@@ -155,8 +167,3 @@ def _described(error: KafkaError, message: str, kafka: KafkaSettings | None) -> 
             fix="run `atp-stream doctor`; check that the listener speaks this security protocol",
         )
     return DataError(message, cause=f"{error.name()}: {cause}", fix="run `atp-stream doctor`")
-
-
-def settings_of(values: Mapping[str, object]) -> str:
-    """Return topic settings in one line, for messages."""
-    return ", ".join(f"{key}={value}" for key, value in sorted(values.items()))

@@ -4,15 +4,15 @@ from atp_stream.errors import UnavailableError
 from atp_stream.settings import Settings
 
 
-def with_cluster(settings: Settings) -> Settings:
-    """Return the settings with bootstrap servers and registry url filled in from the local cluster where they are unset.
+def with_cluster(settings: Settings, *, kafka: bool = True, registry: bool = True) -> Settings:
+    """Return the settings with the addresses of the local cluster where none are set.
 
-    UnavailableError: they are unset and no local cluster is running.
+    kafka, registry: which of the two are needed. UnavailableError: one is not set, and no local cluster is running.
     """
     missing = []
-    if not settings.kafka.bootstrap_servers:
+    if kafka and not settings.kafka.bootstrap_servers:
         missing.append(("Kafka", "kafka.bootstrap_servers", "ATP_KAFKA__BOOTSTRAP_SERVERS"))
-    if settings.registry.url is None:
+    if registry and settings.registry.url is None:
         missing.append(("schema registry", "registry.url", "ATP_REGISTRY__URL"))
     if not missing:
         return settings

@@ -101,7 +101,10 @@ class Section(BaseModel):
 
 
 class KafkaSettings(Section):
-    """How to reach Kafka. No bootstrap servers: the cluster that `atp-stream local up` started on this machine."""
+    """How to reach Kafka. No bootstrap servers: the cluster that `atp-stream local up` started on this machine.
+
+    start_timeout_seconds: how long a worker waits at its start for a cluster that cannot be reached.
+    """
 
     bootstrap_servers: tuple[HostPort, ...] = ()
     security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)] = (
@@ -114,6 +117,7 @@ class KafkaSettings(Section):
     ssl_certificate_location: ReadableFile | None = None
     ssl_key_location: ReadableFile | None = None
     ssl_key_password: SecretStr | None = None
+    start_timeout_seconds: Annotated[float, Field(ge=0, le=3600)] = 30.0
 
 
 class RegistrySettings(Section):
@@ -127,7 +131,7 @@ class RegistrySettings(Section):
 
 
 class SourceTopic(Section):
-    """What an input topic carries. keyed_by_item: its keys are our item keys and it has `state_partitions` partitions."""
+    """What an input topic carries. keyed_by_item: by our item keys, in `state_partitions` partitions."""
 
     event: InputEvent
     encoding: Annotated[Literal["avro", "json"], BeforeValidator(_lower)] = "avro"

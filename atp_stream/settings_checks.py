@@ -5,7 +5,7 @@ from typing import get_args
 
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import InputEvent, KafkaSettings, RegistrySettings, Settings
-from atp_stream.settings_sources import env_name, name_of, path_of
+from atp_stream.settings_names import env_name, name_of, path_of
 
 Check = tuple[tuple[str, ...], ConfigurationError]
 
@@ -48,14 +48,14 @@ def _kafka(kafka: KafkaSettings) -> Iterator[Check]:
                 f"{protocol} = {kafka.security_protocol} does not log in",
                 f"set {protocol} to SASL_SSL or SASL_PLAINTEXT, or remove {name}",
             )
-    tls = {
+    tls: dict[str, object] = {
         "kafka.ssl_ca_location": kafka.ssl_ca_location,
         "kafka.ssl_certificate_location": kafka.ssl_certificate_location,
         "kafka.ssl_key_location": kafka.ssl_key_location,
         "kafka.ssl_key_password": kafka.ssl_key_password,
     }
-    for name, value in tls.items():
-        if value and not kafka.security_protocol.endswith("SSL"):
+    for name, location in tls.items():
+        if location and not kafka.security_protocol.endswith("SSL"):
             yield _error(
                 (name, protocol),
                 f"{name} is set but not used",

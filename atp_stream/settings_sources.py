@@ -1,31 +1,38 @@
 """Where settings come from: a TOML file, the environment, the command line. Each value keeps its origin.
 
-Every source is turned into the same thing: a value, exact (numbers of a file are decimals, not floats), for the full path of
-a setting, and where it was given. What names no setting is a problem, with the nearest names that do.
+Every source is turned into the same thing: a value, exact (numbers of a file are decimals, not floats), for the full
+path of a setting, and where it was given. What names no setting is a problem, with the nearest names that do.
 """
 
 import difflib
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel
-
 from atp_stream.errors import ConfigurationError, PermissionDeniedError, UsageError
 from atp_stream.settings import Settings
+from atp_stream.settings_names import (
+    ENV_PREFIX,
+    SettingPath,
+    child_type,
+    env_name,
+    is_group,
+    known_names,
+    lines_of_keys,
+    name_of,
+    path_of,
+    path_of_variable,
+)
 
-ENV_PREFIX = "ATP_"
 # Variables of the program that are not settings: where the settings and the downloaded software are.
 NOT_SETTINGS = frozenset({"ATP_CONFIG", "ATP_CACHE_DIR", "ATP_LOCAL_DIR"})
 # Kubernetes puts such variables into every container when a service is called "atp" or "atp-...".
 _SERVICE_LINK = re.compile(r"^ATP_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP)(_[A-Z]+)?)?)$")
-
-SettingPath = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,51 +55,6 @@ class Given:
     origin: Origin
 
 
-def name_of(path: SettingPath) -> str:
-    """Return the full name of a setting, as a TOML key: parts with a dot in them are quoted."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part) for part in path)
-
-
-def path_of(name: str) -> SettingPath:
-    """Return the path that a TOML key names. ValueError: it is not a key."""
-    node: Any = tomllib.loads(f"{name} = 0")
-    path: list[str] = []
-    while isinstance(node, dict):
-        if len(node) != 1:
-            raise ValueError(name)
-        key, node = next(iter(node.items()))
-        path.append(key)
-    return tuple(path)
-
-
-def child_type(node: Any, key: str) -> Any | None:
-    """Return the type of `key` inside a group (a model, or a dictionary of models); None: there is no such key."""
-    if get_origin(node) is dict:
-        return get_args(node)[1]
-    field = node.model_fields.get(key)
-    return None if field is None else field.annotation
-
-
-def is_group(node: Any) -> bool:
-    """Tell whether a type holds further settings, rather than a value."""
-    return get_origin(node) is dict or (isinstance(node, type) and issubclass(node, BaseModel))
-
-
-def known_names(node: Any = Settings, path: SettingPath = ()) -> Iterator[str]:
-    """Yield the full name of every setting that has a fixed one."""
-    for key, field in node.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from known_names(annotation, (*path, key))
-        else:
-            yield name_of((*path, key))
-
-
-def env_name(path: SettingPath) -> str:
-    """Return the environment variable of a setting."""
-    return ENV_PREFIX + "__".join(part.upper() for part in path)
-
-
 def unknown(path: SettingPath, origin: Origin) -> ConfigurationError:
     """Describe a key that is no setting, with the nearest ones that are."""
     name = name_of(path)
@@ -106,10 +68,10 @@ def unknown(path: SettingPath, origin: Origin) -> ConfigurationError:
         paths = [(*path[:-1], key) for key in group.model_fields]
         names |= {env_name(known) if environment else name_of(known) for known in paths}
     given = origin.where if environment else name
-    near = difflib.get_close_matches(given, sorted(names), n=3, cutoff=0.6)
+    near = difflib.get_close_matches(given, sorted(names), n=3, cutoff=0.75)
     return ConfigurationError(
         f"unknown setting {given}",
-        cause=f"{given} was given ({origin}), and there is no such setting",
+        cause=f"no setting has this name ({origin})",
         setting=given,
         fix=f"did you mean {' or '.join(near)}?" if near else "see `atp-stream config show` for all settings",
     )
@@ -144,7 +106,7 @@ class Sources:
             raise ConfigurationError(
                 f"settings file {path} is not valid TOML", cause=str(error), fix=f"correct {path} there"
             ) from None
-        lines = dict(_lines(text))
+        lines = dict(lines_of_keys(text))
         self._add_group(
             Settings,
             (),
@@ -158,7 +120,7 @@ class Sources:
             if not variable.startswith(ENV_PREFIX) or variable in NOT_SETTINGS or _SERVICE_LINK.match(variable):
                 continue
             parts = tuple(variable.removeprefix(ENV_PREFIX).split("__"))
-            self._add_text(_fold(parts), text, Origin("environment", variable))
+            self._add_text(path_of_variable(parts), text, Origin("environment", variable))
 
     def add_flag(self, path: SettingPath, value: Any, flag: str) -> None:
         """Take a value from the command line, as text (`--set`) or already of its type."""
@@ -233,30 +195,3 @@ class Sources:
                 self._add_group(annotation, child, item, origin_of)
             else:
                 self.given[child] = Given(child, item, origin_of(child))
-
-
-def _fold(parts: SettingPath) -> SettingPath:
-    """Return the path an environment variable names: field names ignore case, names that are data keep it."""
-    node: Any = Settings
-    path: list[str] = []
-    for part in parts:
-        data = get_origin(node) is dict
-        path.append(part if data else part.lower())
-        node = child_type(node, path[-1]) if is_group(node) else None
-    return tuple(path)
-
-
-def _lines(text: str) -> Iterator[tuple[SettingPath, int]]:
-    """Yield the line of each key of a TOML text. Values over several lines may yield keys that do not exist: harmless."""
-    table: SettingPath = ()
-    for number, line in enumerate(text.splitlines(), start=1):
-        header = re.match(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
-        key = re.match(r"^\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line)
-        try:
-            if header:
-                table = path_of(header[1].strip())
-                yield table, number
-            elif key:
-                yield (*table, *path_of(key[1])), number
-        except ValueError:
-            continue

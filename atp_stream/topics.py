@@ -1,29 +1,23 @@
-"""Topics as they are against the catalogue: what is missing or different, and putting it right. No printing here."""
+"""Topics as they are against the catalogue: what is missing or different. Putting it right: topics_apply.py."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports them without saying so
     AdminClient,
-    AlterConfigOpType,
-    ConfigEntry,
     ConfigResource,
-    NewTopic,
     ResourceType,
 )
 
-from atp_stream.errors import DataError
-from atp_stream.kafka_admin import kafka_error
+from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, kafka_error
 
 if TYPE_CHECKING:
     from atp_stream.contracts.catalogue import TopicSpec
     from atp_stream.settings import Settings
 
 STATE_TABLE = "state"
-_TIMEOUT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +73,18 @@ def specs(settings: "Settings") -> list["TopicSpec"]:
         dead_letters=topics.dead_letters,
         state_partitions=topics.state_partitions,
         changelogs=[changelog_name(settings)],
+        origins=origins_name(settings),
     )
 
 
 def changelog_name(settings: "Settings") -> str:
     """Return the changelog topic of the state table, as Faust names it."""
     return f"{settings.worker.application_id}-{STATE_TABLE}-changelog"
+
+
+def origins_name(settings: "Settings") -> str:
+    """Return the topic in which the application keeps where reading of each input topic began."""
+    return f"{settings.worker.application_id}-origins"
 
 
 def any_count(settings: "Settings") -> frozenset[str]:
@@ -95,16 +95,16 @@ def any_count(settings: "Settings") -> frozenset[str]:
 def describe(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicState]:
     """Return the topics that exist, by name. PermissionDeniedError: one may not be described."""
     states: dict[str, TopicState] = {}
-    futures = _call(
+    futures = admin_call(
         lambda: admin.describe_topics(
-            TopicCollection(sorted(set(names))), include_authorized_operations=True, request_timeout=_TIMEOUT_SECONDS
+            TopicCollection(sorted(set(names))), include_authorized_operations=True, request_timeout=TIMEOUT_SECONDS
         ),
         "topics cannot be described",
     )
     found = {}
     for name, future in futures.items():
         try:
-            found[name] = future.result(_TIMEOUT_SECONDS)
+            found[name] = future.result(TIMEOUT_SECONDS)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise kafka_error(error, f"topic {name} cannot be described") from None
@@ -121,9 +121,7 @@ def plan(admin: AdminClient, wanted: Sequence["TopicSpec"], any_count: Collectio
     return compare(wanted, describe(admin, (spec.name for spec in wanted)), any_count)
 
 
-def compare(
-    wanted: Sequence["TopicSpec"], states: Mapping[str, TopicState], any_count: Collection[str] = ()
-) -> Plan:
+def compare(wanted: Sequence["TopicSpec"], states: Mapping[str, TopicState], any_count: Collection[str] = ()) -> Plan:
     """Compare topics as they are with the catalogue. any_count: topics whose partition count does not matter."""
     alter: list[Difference] = []
     refused: list[Difference] = []
@@ -156,79 +154,15 @@ def compare(
     )
 
 
-def apply(admin: AdminClient, planned: Plan, replication_factor: int) -> None:
-    """Create and change what the plan says. Applying it again does nothing.
-
-    DataError: a partition count is wrong (nothing is changed then); PermissionDeniedError, UnavailableError: a call failed.
-    """
-    if planned.refused:
-        first = planned.refused[0]
-        raise DataError(
-            f"topic {first.topic} has {first.found} partitions, and {first.expected} are needed",
-            cause=f"{len(planned.refused)} topic(s) with another partition count; nothing was changed",
-            setting="topics.state_partitions",
-            fix=first.fix,
-        )
-    if planned.create:
-        new = [
-            NewTopic(spec.name, spec.partitions, replication_factor, config=dict(spec.config))
-            for spec in planned.create
-        ]
-        futures = _call(
-            lambda: admin.create_topics(new, operation_timeout=_TIMEOUT_SECONDS, request_timeout=_TIMEOUT_SECONDS),
-            "topics cannot be created",
-        )
-        for name, future in futures.items():
-            try:
-                future.result(_TIMEOUT_SECONDS)
-            except KafkaException as error:
-                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                    raise _not_created(error, name, replication_factor) from None
-    by_topic: dict[str, list[ConfigEntry]] = {}
-    for change in planned.alter:
-        entry = ConfigEntry(change.what, change.expected, incremental_operation=AlterConfigOpType.SET)
-        by_topic.setdefault(change.topic, []).append(entry)
-    if by_topic:
-        resources = [
-            ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries) for name, entries in by_topic.items()
-        ]
-        for resource, future in _call(
-            lambda: admin.incremental_alter_configs(resources), "topics cannot be changed"
-        ).items():
-            try:
-                future.result(_TIMEOUT_SECONDS)
-            except KafkaException as error:
-                raise kafka_error(error, f"topic {resource.name} cannot be changed") from None
-
-
-def _not_created(error: KafkaException, name: str, replication_factor: int) -> Exception:
-    if error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR:
-        return DataError(
-            f"topic {name} cannot be created with replication factor {replication_factor}",
-            cause=error.args[0].str(),
-            setting="topics.replication_factor",
-            fix="set topics.replication_factor to at most the number of brokers",
-        )
-    return kafka_error(error, f"topic {name} cannot be created")
-
-
 def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
     if not resources:
         return {}
     configs: dict[str, dict[str, str]] = {}
-    for resource, future in _call(lambda: admin.describe_configs(resources), "topics cannot be described").items():
+    for resource, future in admin_call(lambda: admin.describe_configs(resources), "topics cannot be described").items():
         try:
-            entries = future.result(_TIMEOUT_SECONDS)
+            entries = future.result(TIMEOUT_SECONDS)
         except KafkaException as error:
             raise kafka_error(error, f"settings of topic {resource.name} cannot be described") from None
         configs[resource.name] = {key: str(entry.value) for key, entry in entries.items()}
     return configs
-
-
-def _call(call: Any, doing: str) -> dict[Any, "Future[Any]"]:
-    try:
-        futures: dict[Any, Future[Any]] = call()
-    except KafkaException as error:
-        raise kafka_error(error, doing) from None
-    return futures

@@ -31,11 +31,11 @@ class State:
 
         return load_settings(self.config, self.assignments, flags)
 
-    def settings_of_cluster(self) -> "Settings":
+    def settings_of_cluster(self, *, kafka: bool = True, registry: bool = True) -> "Settings":
         """Return the settings with the addresses of the cluster that is meant. UnavailableError: there is none."""
         from atp_stream.resolve import with_cluster
 
-        return with_cluster(self.load().settings)
+        return with_cluster(self.load().settings, kafka=kafka, registry=registry)
 
 
 def _config(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:

@@ -5,19 +5,18 @@ from click.shell_completion import ShellComplete, get_completion_class
 
 from atp_stream.cli.common import PROGRAM
 
-_HELP = """Print the completion script of a shell.
 
-\b
-bash: eval "$(atp-stream completion bash)"           in ~/.bashrc
-zsh:  eval "$(atp-stream completion zsh)"            in ~/.zshrc
-fish: atp-stream completion fish | source            in ~/.config/fish/config.fish
-"""
-
-
-@click.command(help=_HELP)
+@click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> int:
+    """Print the completion script of a shell.
+
+    \b
+    bash: eval "$(atp-stream completion bash)"    in ~/.bashrc
+    zsh:  eval "$(atp-stream completion zsh)"     in ~/.zshrc
+    fish: atp-stream completion fish | source     in ~/.config/fish/config.fish
+    """
     found = get_completion_class(shell)
     if found is None:
         raise LookupError(shell)

@@ -1,4 +1,4 @@
-"""What goes to stdout: one JSON document, or text. Escape bytes only where a person looks at a terminal that wants them."""
+"""What goes to stdout: one JSON document, or text. Escape bytes only on a terminal that wants them."""
 
 import json
 import os
@@ -16,10 +16,12 @@ def is_fancy(stream: IO[str]) -> bool:
 
 
 def console(stream: IO[str]) -> "Console":
-    """Return rich's console for a terminal that `is_fancy`."""
+    """Return rich's console for a stream; where it is not `is_fancy`, one that writes plain lines."""
     from rich.console import Console
 
-    return Console(file=stream, highlight=False)
+    if is_fancy(stream):
+        return Console(file=stream, highlight=False)
+    return Console(file=stream, highlight=False, force_terminal=False, color_system=None)
 
 
 def print_json(document: Any) -> None:

@@ -38,7 +38,7 @@ def as_text(error: AppError) -> str:
 
 
 def as_document(error: AppError) -> dict[str, Any]:
-    """Return an error as JSON: kind, exit_code, message, cause, setting, fix; problems: the wrong settings, if several."""
+    """Return an error as JSON: kind, exit_code, message, cause, setting, fix; `problems`: wrong settings likewise."""
     document: dict[str, Any] = {
         "kind": error.kind,
         "exit_code": error.exit_code,

@@ -21,7 +21,7 @@ def topics() -> None:
 
 
 def _planned(state: State) -> tuple["Settings", Any, "Plan"]:
-    settings = state.settings_of_cluster()
+    settings = state.settings_of_cluster(registry=False)
     from atp_stream.kafka_admin import connect, require_advertised
     from atp_stream.topics import any_count, plan, specs
 
@@ -52,11 +52,11 @@ def apply(state: State, yes: bool, as_json: bool) -> int:
     Partition counts of topics that exist are never changed: exit 65, with nothing done.
     """
     settings, admin, planned = _planned(state)
-    from atp_stream import topics as logic
+    from atp_stream.topics_apply import apply
 
     if planned.alter and not planned.refused and not yes:
         _confirm(state, planned)
-    logic.apply(admin, planned, settings.topics.replication_factor)
+    apply(admin, planned, settings.topics.replication_factor)
     _show(planned, as_json, applied=True)
     return EXIT_OK
 

@@ -22,6 +22,7 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
     from atp_stream.data_dir import held
     from atp_stream.resolve import with_cluster
     from atp_stream.settings_load import Flag
+    from atp_stream.start import check_start
     from atp_stream.web_port import free_port
 
     flags = {"worker.web_port": web_port, "worker.data_dir": data_dir, "worker.log_level": log_level}
@@ -38,6 +39,8 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
         port = free_port(host, wanted, explicit=loaded.origin("worker.web_port").kind != "default")
         if port != wanted:
             note(f"web view: port {wanted} is taken, using {port}" if wanted else f"web view: using port {port}")
+        settings = settings.replaced({"worker.data_dir": directory, "worker.web_port": port})
+        check_start(settings, note)
         from atp_stream.app import run_worker
 
-        return run_worker(settings.replaced({"worker.data_dir": directory, "worker.web_port": port}))
+        return run_worker(settings)

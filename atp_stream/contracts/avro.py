@@ -88,7 +88,8 @@ def open_writer(text: str) -> RecordReader:
     except Exception as error:
         # Whatever json and fastavro find wrong with a text from outside, each with exceptions of its own.
         raise _unusable(f"not an Avro schema: {type(error).__name__}: {quoted(str(error))}") from error
-    if not isinstance(schema, dict) or schema.get("type") != "record":
+    # fastavro takes a record without fields, for one.
+    if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
         raise _unusable("not the schema of a record")
     event_type = str(schema["name"]).rpartition(".")[2]
     if event_type not in QUANTITY_FIELDS:
@@ -175,12 +176,13 @@ def _check_resolves(fields: Json, event_type: str) -> bool:
         our_type, we_take_null = _without_null(ours["type"])
         their_types, they_write_null = _without_null(written[name])
         exact = exact and (we_take_null or not they_write_null)
-        for their_type in their_types:
-            if not _is_readable_as(their_type, our_type[0]):
-                raise BadInput(
-                    ErrorClass.INCOMPATIBLE_SCHEMA,
-                    f"field {name} of {event_type} is {quoted(their_type)}, not {quoted(our_type[0])}",
-                )
+        if not all(_is_readable_as(their_type, our_type[0]) for their_type in their_types) or (
+            not their_types and not we_take_null
+        ):
+            raise BadInput(
+                ErrorClass.INCOMPATIBLE_SCHEMA,
+                f"field {name} of {event_type} is {quoted(written[name])}, not {quoted(ours['type'])}",
+            )
     return exact
 
 

@@ -73,11 +73,12 @@ def catalogue(
     dead_letters: str = "atp.dead-letters",
     state_partitions: int = 12,
     changelogs: Iterable[str] = (),
+    origins: str = "atp-stream-origins",
 ) -> list[TopicSpec]:
     """List every topic in the order of the life of an event: inputs, changes log, changelogs, outputs, dead letters.
 
     ``sources``: topic name to what the settings say of it. ``changelogs``: names of the tables' changelog topics; they
-    and the changes log have as many partitions as the state.
+    and the changes log have as many partitions as the state. ``origins``: where reading of each input topic began.
     """
     return [
         *(_input(name, source, state_partitions) for name, source in sources.items()),
@@ -89,6 +90,7 @@ def catalogue(
             config={"cleanup.policy": "delete", "retention.ms": "-1", "max.message.bytes": _LARGER_THAN_AN_INPUT},
         ),
         *(changelog(name, state_partitions) for name in changelogs),
+        TopicSpec(origins, 1, "internal", config={"cleanup.policy": "compact"}),
         *(
             TopicSpec(name, partitions, "output", event, SCHEMA_FILES[event])
             for event, (name, partitions) in OUTPUT_TOPICS.items()

@@ -14,6 +14,8 @@ class ErrorClass(StrEnum):
     """The record has no value."""
     NOT_AVRO = "NOT_AVRO"
     """No Confluent wire format, or bytes that the writer's schema cannot read."""
+    TOO_LARGE = "TOO_LARGE"
+    """Far larger than any event, so that it could not be forwarded whole."""
     TRAILING_BYTES = "TRAILING_BYTES"
     """A complete record, and more behind it."""
     UNKNOWN_SCHEMA_ID = "UNKNOWN_SCHEMA_ID"
@@ -49,7 +51,7 @@ class ErrorClass(StrEnum):
     PRIORITY_OUT_OF_RANGE = "PRIORITY_OUT_OF_RANGE"
 
 
-class BadInput(Exception):  # noqa: N818 - the term of the design; it is a finding about a record, not a failure
+class BadInput(Exception):
     """An input that breaks the contract. Its bytes go to the dead letters with ``error_class`` and ``message``."""
 
     def __init__(self, error_class: ErrorClass, message: str) -> None:
@@ -61,7 +63,7 @@ class BadInput(Exception):  # noqa: N818 - the term of the design; it is a findi
         return f"{self.error_class}: {self.message}"
 
 
-class SchemaNotResolved(LookupError):  # noqa: N818
+class SchemaNotResolved(LookupError):
     """The schema id has not been asked for yet: resolve it and decode again. Says nothing about the record."""
 
     def __init__(self, schema_id: int) -> None:
@@ -77,3 +79,24 @@ def quoted(value: object) -> str:
     """Show a value in a message: printable characters only, and at most 60 of them."""
     text = ascii(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+class RegistryError(Exception):
+    """The schema registry did not do what was asked."""
+
+
+class RegistryUnreachable(RegistryError):
+    """It cannot be reached, fails, or does not answer as a schema registry does: worth another try. Never bad input."""
+
+
+class RegistryRefused(RegistryError):
+    """It refuses access: credentials or permissions have to be changed."""
+
+
+class IncompatibleSchema(RegistryError):
+    """It does not take a schema for a subject, by the subject's rule of compatibility."""
+
+    def __init__(self, subject: str, reason: str) -> None:
+        super().__init__(f"{subject}: {reason}")
+        self.subject: Final = subject
+        self.reason: Final = reason

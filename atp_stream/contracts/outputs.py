@@ -91,7 +91,7 @@ class OutputEncoder:
     """Encodes output events; knows the ids under which their schemas are registered."""
 
     def __init__(self, schema_ids: Mapping[str, int]) -> None:
-        """``schema_ids``: subject to id, for the output topics of the catalogue. Raises ``KeyError`` if one is missing."""
+        """``schema_ids``: subject to id, for all output topics. Raises ``KeyError`` if one is missing."""
         self._kinds: Final = {fact_type: _kind(fact_type, schema_ids) for fact_type in _FIELDS}
 
     def encode(self, output: OutputEvent, traceparent: bytes | None = None) -> tuple[str, bytes, Headers]:

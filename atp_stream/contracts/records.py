@@ -34,7 +34,7 @@ _UNREADABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2
 
 
 def stock_availability_changed(record: Mapping[str, Any], on_hand: int) -> Input:
-    """Build the event; ``record``: fields by their names in the schema, ``on_hand``: hundredths. Raises ``BadInput``."""
+    """Build the event; ``record``: fields by name as in the schema, ``on_hand``: hundredths. Raises ``BadInput``."""
     event = StockAvailabilityChanged(
         record["eventId"],
         record["timestamp"],

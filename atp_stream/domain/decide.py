@@ -102,10 +102,10 @@ def _reservation_released(
         return _ignored(item, Outcome.CLOSED, Reservation("closed", event.channel, 0, None))
     if known.status == "denied":
         return _ignored(item, Outcome.CLOSED, Reservation("closed", known.channel, known.quantity, None))
-    allocation = known.allocation_id
-    if known.status == "closed" or allocation is None or event.event_id in known.releases:
+    if known.status == "closed" or event.event_id in known.releases:
         return _ignored(item, Outcome.DUPLICATE)
-    channel = known.channel
+    channel, allocation = known.channel, known.allocation_id
+    assert allocation is not None  # committed
     given_back = min(event.quantity, known.quantity)
     left = known.quantity - given_back
     if left:

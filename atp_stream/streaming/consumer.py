@@ -45,6 +45,8 @@ class RebalanceListener(driver.ConsumerRebalanceListener):
 class ConsumerThread(driver.AIOKafkaConsumerThread):
     """The thread in which aiokafka's consumer lives: fetches, heartbeats and the membership of the group."""
 
+    mundane_level = "debug"
+
     consumer: "Consumer"
     gate: Gate
 
@@ -140,6 +142,7 @@ class Consumer(driver.Consumer):
     Fetches no more while `most_waiting` records wait for the engine (back-pressure).
     """
 
+    mundane_level = "debug"
     RebalanceListener = RebalanceListener
     _thread: ConsumerThread
 

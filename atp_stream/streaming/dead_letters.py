@@ -6,7 +6,7 @@ from collections.abc import Callable
 from .errors import DeadLetterFlood
 from .records import Record
 
-Header = tuple[str, str | bytes | None]
+Header = tuple[str, bytes | None]
 
 #: Longer values are cut: a dead letter that does not fit into its topic would stop the worker for ever.
 MOST_VALUE_BYTES = 4 << 20

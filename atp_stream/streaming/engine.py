@@ -102,12 +102,13 @@ class Engine:
             outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
             self.counters.seconds_processing += processed - began
             self.counters.seconds_committing += time.perf_counter() - processed
+            size = sum(map(len, batch.values()))
             if outcome is Outcome.COMMITTED:
                 self._write(transaction)
                 self.counters.transactions += 1
-                self.counters.records += sum(map(len, batch.values()))
+                self.counters.records += size
             else:
-                log.warning("a transaction of %d records ended %s: reading them again", len(batch), outcome.value)
+                log.warning("a transaction of %d records ended %s: reading them again", size, outcome.value)
                 self.counters.aborted += 1
             if outcome is not Outcome.COMMITTED or not self.producer.is_ready:
                 self.gate.close()

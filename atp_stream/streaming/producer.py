@@ -110,7 +110,7 @@ class TransactionalProducer:
         topic: str,
         value: bytes | None,
         key: bytes | None,
-        headers: list[tuple[str, str | bytes | None]] | None = None,
+        headers: Sequence[tuple[str, bytes | None]] | None = None,
         partition: int = -1,
         on_delivery: Delivered | None = None,
     ) -> None:
@@ -122,9 +122,9 @@ class TransactionalProducer:
         while True:
             try:
                 if on_delivery is None:  # a callback for every record costs more than the record
-                    producer.produce(topic, value, key, partition, headers=headers)
+                    producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
                 else:
-                    producer.produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)
+                    producer.produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)  # type: ignore[arg-type]
                 return
             except BufferError:
                 producer.poll(0.05)

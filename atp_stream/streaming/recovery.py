@@ -34,6 +34,7 @@ T = TypeVar("T")
 class Recovery(FaustRecovery):
     """Takes the place of Faust's recovery, which replays record by record and knows nothing of transactions."""
 
+    mundane_level = "debug"
     tables: "TableManager"
 
     @Service.task
@@ -223,6 +224,7 @@ class Progress:
 class TableManager(FaustTableManager):
     """Faust's table manager with the recovery above, for one table."""
 
+    mundane_level = "debug"
     table: StateTable
     engine: Engine
     cluster: Cluster
@@ -243,6 +245,14 @@ class TableManager(FaustTableManager):
         # Faust sleeps a second here, for tables that are declared late; there are none.
         await self._update_channels()
         await self.recovery.start()
+
+    @override
+    async def on_stop(self) -> None:
+        # In this order: a recovery gives way, the transaction in hand ends and is written, then the store closes.
+        self.engine.gate.close()
+        await self.recovery.stop()
+        await self.engine.close()
+        await super().on_stop()
 
 
 def key(message: Message) -> bytes:

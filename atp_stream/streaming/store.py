@@ -95,6 +95,8 @@ class PartitionState:
 class StateStore(SerializedStore[bytes, bytes]):
     """Faust's view of the partitions: opens and closes them as they come and go, and reads them for inspection."""
 
+    mundane_level = "debug"
+
     def __init__(self, *args: Any, directory: Path, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._directory = directory
@@ -186,6 +188,8 @@ class StateStore(SerializedStore[bytes, bytes]):
 
 class StateTable(Table[bytes, bytes]):
     """A Faust table kept in a `StateStore` under the option `directory`."""
+
+    mundane_level = "debug"
 
     @override
     def _new_store(self) -> "StateStore":

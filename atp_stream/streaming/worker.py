@@ -53,11 +53,15 @@ class Options:
 
 
 class Worker:
-    """One worker process: prepares, runs until it is stopped or something ends it, and says what did."""
+    """One worker process: prepares, runs until it is stopped or something ends it, and says what did.
 
-    def __init__(self, options: Options, sources: Mapping[str, Source]) -> None:
+    `loop` must be the current event loop: Faust binds what it makes to that, and everything runs in it.
+    """
+
+    def __init__(self, options: Options, sources: Mapping[str, Source], loop: asyncio.AbstractEventLoop) -> None:
         self.options = options
         self.failure: BaseException | None = None
+        self._loop = loop
         gate = Gate()
         self.app = self._app(gate, sources)
         self.table = self._table()
@@ -81,6 +85,7 @@ class Worker:
         options = self.options
         app = faust.App(
             options.group,
+            loop=self._loop,
             broker=[f"kafka://{server}" for server in str(options.kafka["bootstrap.servers"]).split(",")],
             broker_credentials=options.credentials,
             datadir=str(options.data_dir),
@@ -161,10 +166,6 @@ class Worker:
             async with self.engine.lock:
                 pass
 
-        @app.on_before_shutdown.connect
-        async def close(*_: Any, **__: Any) -> None:
-            await self.engine.close()
-
     async def _fail(self, failure: BaseException) -> None:
         if self.failure is None:
             self.failure = failure
@@ -173,7 +174,7 @@ class Worker:
 
     def run(self) -> BaseException | None:
         """Run until stopped by a signal. Returns what ended the worker otherwise, None after an orderly stop."""
-        worker = faust.Worker(self.app, loglevel=None, loop=asyncio.new_event_loop(), override_logging=False)
+        worker = faust.Worker(self.app, loglevel=None, loop=self._loop, override_logging=False)
         worker.spinner = None
         try:
             worker.execute_from_commandline()

@@ -1,0 +1,193 @@
+"""The application, wired together: settings, registry, stages and the streaming worker meet here and nowhere else.
+
+What happens to one event: docs/life-of-an-event.md.
+"""
+
+import asyncio
+import logging
+import ssl
+import time
+
+import faust
+
+from atp_stream.contracts.catalogue import OUTPUT_TOPICS
+from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable
+from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.contracts.outputs import OutputEncoder
+from atp_stream.contracts.registry import SchemaRegistry
+from atp_stream.errors import (
+    AppError,
+    DataError,
+    PermissionDeniedError,
+    SoftwareError,
+    UnavailableError,
+)
+from atp_stream.observability import set_up_logging
+from atp_stream.policy_settings import to_policy
+from atp_stream.settings import KafkaSettings, Settings, confluent_config
+from atp_stream.stages.decide import Decide
+from atp_stream.stages.ingest import Ingest
+from atp_stream.streaming.engine import Source
+from atp_stream.streaming.errors import (
+    ClusterUnreachable,
+    DeadLetterFlood,
+    NotPermitted,
+    StateMismatch,
+    StreamingError,
+)
+from atp_stream.streaming.worker import Options, Worker
+from atp_stream.topics import STATE_TABLE, origins_name, specs
+
+log = logging.getLogger(__name__)
+
+_PAUSE_SECONDS = 1.0
+
+
+def run_worker(settings: Settings) -> int:
+    """Run a worker until a signal stops it; return the exit code 0.
+
+    `settings.worker.data_dir` must be set and held by this process. Raises `AppError` for whatever else ends it.
+    """
+    set_up_logging(settings.worker.log_level, settings.worker.log_format)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    registry = SchemaRegistry(
+        settings.registry.url or "",
+        username=settings.registry.username,
+        password=_secret(settings.registry.password),
+        ca_location=None if settings.registry.ca_location is None else str(settings.registry.ca_location),
+        timeout_seconds=settings.registry.timeout_seconds,
+    )
+    try:
+        schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
+        worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop)
+        failure = worker.run()
+    except StreamingError as ended:
+        failure = ended
+    if failure is not None:
+        raise _explained(failure) from failure
+    return 0
+
+
+def sources(settings: Settings, registry: SchemaRegistry, schema_ids: dict[str, int]) -> dict[str, Source]:
+    """Return what is done with each source topic: the changes log is decided, everything else ingested into it.
+
+    A topic that is declared as keyed by item takes the short cut and is decided where it is.
+    """
+    decoder, encoder = InputDecoder(registry.fetch), OutputEncoder(schema_ids)
+    policy, mode, topics = to_policy(settings), settings.worker.emit, settings.topics
+    found = {topics.changes: Source(Decide(decoder, encoder, policy, mode), stateful=True)}
+    for name, topic in topics.sources.items():
+        if topic.keyed_by_item:
+            stage = Decide(decoder, encoder, policy, mode, topic, topics.state_partitions)
+            found[name] = Source(stage, stateful=True)
+        else:
+            found[name] = Source(Ingest(decoder, topic, topics.changes), stateful=False)
+    return found
+
+
+def _options(settings: Settings) -> Options:
+    worker, topics = settings.worker, settings.topics
+    assert worker.data_dir is not None
+    return Options(
+        group=worker.application_id,
+        kafka=confluent_config(settings.kafka),
+        credentials=faust_credentials(settings.kafka),
+        data_dir=worker.data_dir,
+        table=STATE_TABLE,
+        partitions=topics.state_partitions,
+        dead_letters=topics.dead_letters,
+        origins=origins_name(settings),
+        most_records=worker.max_batch_records,
+        dead_letters_per_minute=worker.dead_letters_per_minute,
+        session_timeout=worker.session_timeout_seconds,
+    )
+
+
+def faust_credentials(kafka: KafkaSettings) -> faust.SASLCredentials | faust.SSLCredentials | None:
+    """Return the credentials for Faust's consumer, the same as `confluent_config` gives to the other clients."""
+    context = None
+    if kafka.security_protocol in ("SSL", "SASL_SSL"):
+        context = ssl.create_default_context(cafile=str(kafka.ssl_ca_location) if kafka.ssl_ca_location else None)
+        if kafka.ssl_certificate_location is not None:
+            context.load_cert_chain(
+                kafka.ssl_certificate_location, kafka.ssl_key_location, _secret(kafka.ssl_key_password)
+            )
+    if kafka.security_protocol in ("SASL_PLAINTEXT", "SASL_SSL"):
+        return faust.SASLCredentials(
+            mechanism=kafka.sasl_mechanism,
+            username=kafka.sasl_username,
+            password=_secret(kafka.sasl_password),
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context is not None else None
+
+
+async def _schema_ids(settings: Settings, registry: SchemaRegistry) -> dict[str, int]:
+    """Return the ids under which the schemas of the output topics are registered; wait for a registry that is away."""
+    outputs = [spec for spec in specs(settings) if spec.role == "output"]
+    until = time.monotonic() + settings.kafka.start_timeout_seconds
+    while True:
+        try:
+            found = await registry.ids(outputs)
+            break
+        except RegistryRefused as refused:
+            raise PermissionDeniedError(
+                "the schema registry refuses access",
+                cause=str(refused),
+                setting="registry.username",
+                fix="correct registry.username and registry.password",
+            ) from refused
+        except RegistryUnreachable as away:
+            if time.monotonic() > until:
+                raise UnavailableError(
+                    "the schema registry cannot be reached",
+                    cause=str(away),
+                    setting="registry.url",
+                    fix="start the registry, or correct registry.url (ATP_REGISTRY__URL)",
+                ) from away
+            log.warning("waiting for the schema registry: %s", away)
+            await asyncio.sleep(_PAUSE_SECONDS)
+    missing = sorted({f"{topic}-value" for topic, _ in OUTPUT_TOPICS.values()} - found.keys())
+    if missing:
+        raise DataError(
+            f"{len(missing)} schemas are not registered",
+            cause=", ".join(missing),
+            fix="run `atp-stream schemas register`",
+        )
+    return found
+
+
+_KINDS: dict[type[StreamingError], type[AppError]] = {
+    ClusterUnreachable: UnavailableError,
+    NotPermitted: PermissionDeniedError,
+    StateMismatch: DataError,
+    DeadLetterFlood: DataError,
+}
+
+
+def _explained(failure: BaseException) -> AppError:
+    """Return what ended the worker as an error with an exit code. What is not expected is a bug, and says so."""
+    if isinstance(failure, AppError):
+        return failure
+    if isinstance(failure, StreamingError):
+        return _KINDS[type(failure)](failure.message, cause=failure.cause, fix=failure.fix)
+    if isinstance(failure, RegistryRefused):
+        return PermissionDeniedError(
+            "the schema registry refuses access",
+            cause=str(failure),
+            setting="registry.username",
+            fix="correct registry.username and registry.password",
+        )
+    log.error("the worker was ended by a bug; nothing of its last batch was committed", exc_info=failure)
+    return SoftwareError(
+        "the worker was ended by a bug; nothing of its last batch was committed",
+        cause=f"{type(failure).__name__}: {failure}",
+        fix="report it with the log above; the event that brought it about is not skipped, as that would be a wrong "
+        "number for ever",
+    )
+
+
+def _secret(value: object) -> str | None:
+    reveal = getattr(value, "get_secret_value", None)
+    return None if reveal is None else str(reveal())

@@ -1,0 +1,69 @@
+"""The schemas of the catalogue in the configured registry, for the command line: registered, or compared."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from atp_stream.contracts.errors import IncompatibleSchema, RegistryError, RegistryRefused
+from atp_stream.contracts.registry import Registered, SchemaDifference, SchemaRegistry
+from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
+from atp_stream.settings import RegistrySettings, Settings
+from atp_stream.topics import specs
+
+_T = TypeVar("_T")
+
+
+def open_registry(registry: RegistrySettings) -> SchemaRegistry:
+    """Return the registry these settings name. ValueError: they name none."""
+    if registry.url is None:
+        raise ValueError("registry.url is not set")
+    return SchemaRegistry(
+        registry.url,
+        username=registry.username,
+        password=registry.password.get_secret_value() if registry.password else None,
+        ca_location=str(registry.ca_location) if registry.ca_location else None,
+        timeout_seconds=registry.timeout_seconds,
+    )
+
+
+def register(settings: Settings) -> list[Registered]:
+    """Register what is missing. Errors: UnavailableError, PermissionDeniedError, DataError (not compatible)."""
+    return _run(settings, lambda registry: registry.register(specs(settings)))
+
+
+def check(settings: Settings) -> list[SchemaDifference]:
+    """Return the subjects that differ from the catalogue. Errors: UnavailableError, PermissionDeniedError."""
+    return _run(settings, lambda registry: registry.check(specs(settings)))
+
+
+def _run(settings: Settings, work: Callable[[SchemaRegistry], Awaitable[_T]]) -> _T:
+    async def run() -> _T:
+        async with open_registry(settings.registry) as registry:
+            return await work(registry)
+
+    try:
+        return asyncio.run(run())
+    except RegistryError as error:
+        raise _described(error, settings.registry) from None
+
+
+def _described(error: RegistryError, registry: RegistrySettings) -> AppError:
+    if isinstance(error, RegistryRefused):
+        return PermissionDeniedError(
+            "the schema registry refuses the request",
+            cause=str(error),
+            setting="registry.username",
+            fix="correct registry.username and registry.password, or give this user the right",
+        )
+    if isinstance(error, IncompatibleSchema):
+        return DataError(
+            "a schema is not compatible with the registered one",
+            cause=str(error),
+            fix="run `atp-stream schemas check` for the differences; change the schema here, not the registry",
+        )
+    return UnavailableError(
+        f"the schema registry cannot be reached at {registry.url}",
+        cause=str(error),
+        setting="registry.url",
+        fix="start the registry, or correct registry.url (ATP_REGISTRY__URL)",
+    )

@@ -1,0 +1,160 @@
+"""Decide: from the changes log to what comes out (design section 4, step 2).
+
+For each record of a partition: decode, load item and reservation, `decide`, number what follows, encode. An item that a
+batch changes several times goes to the changelog once, with its last state.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from atp_stream.contracts.errors import BadInput, ErrorClass
+from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.contracts.keys import item_key, reservation_key
+from atp_stream.contracts.outputs import OutputEncoder
+from atp_stream.contracts.state_codec import decode_item, decode_reservation, encode_item, encode_reservation
+from atp_stream.domain.decide import Decision, Outcome, decide
+from atp_stream.domain.emission import emit, latest_only
+from atp_stream.domain.events import Fact, Input, StockAvailabilityChanged
+from atp_stream.domain.policy import Policy
+from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation
+from atp_stream.errors import ConfigurationError
+from atp_stream.settings import SourceTopic
+from atp_stream.stages.records import check_size, encoding_of, resolve_schemas, traceparent_of
+from atp_stream.streaming.partitioner import partition_of
+from atp_stream.streaming.records import Partition, Record
+from atp_stream.streaming.transaction import StateChanges, Transaction
+
+Emit = Literal["every_change", "latest_per_batch"]
+
+
+class Decide:
+    """The stage of the changes log, or, with `claim`, of a source topic that is keyed by item already.
+
+    `policy` is the one in force; `mode` whether every change of availability goes out, or the newest per batch;
+    `partitions` the count of the claimed topic, which is the state's.
+    """
+
+    def __init__(
+        self,
+        decoder: InputDecoder,
+        encoder: OutputEncoder,
+        policy: Policy,
+        mode: Emit,
+        claim: SourceTopic | None = None,
+        partitions: int = 0,
+    ) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._policy = policy
+        self._every_change = mode == "every_change"
+        self._claim = claim
+        self._partitions = partitions
+
+    async def prepare(self, records: Sequence[Record]) -> None:
+        """Ask the registry for schemas of these records that are not known yet."""
+        await resolve_schemas(self._decoder, records)
+
+    def process(self, partition: Partition, records: Sequence[Record], transaction: Transaction) -> None:
+        """Decide each record, in the order of the log."""
+        batch = _Batch(transaction.state(partition.number))
+        if self._claim is not None:
+            self._check_partitioner(records[0])
+        for record in records:
+            try:
+                event = self._event(record)
+            except BadInput as bad:
+                transaction.refuse(record, bad.error_class, bad.message)
+                continue
+            key = item_key(event.tenant_id, event.item_id)
+            if self._claim is not None and record.key != key:
+                raise _wrong_claim(record, f"its key is {record.key!r}, not {key!r}")
+            decision = batch.decide(key, event, self._policy)
+            if decision.outcome is Outcome.OUT_OF_RANGE:
+                transaction.refuse(
+                    record, ErrorClass.QUANTITY_OUT_OF_RANGE, "the item's on hand in sum is outside decimal(18,2)"
+                )
+            elif self._every_change:
+                self._emit(batch, key, event, decision.facts, traceparent_of(record), transaction)
+            elif decision.facts:
+                batch.later.setdefault(key, []).append((event, decision.facts, traceparent_of(record)))
+        for key, decided in batch.later.items():
+            kept = latest_only((event, facts) for event, facts, _ in decided)
+            for (event, facts), (_, _, trace) in zip(kept, decided, strict=True):
+                self._emit(batch, key, event, facts, trace, transaction)
+        batch.write()
+
+    def _check_partitioner(self, record: Record) -> None:
+        """Find out a producer that spreads the right keys in another way: one item would have two states."""
+        if record.key is not None and (expected := partition_of(record.key, self._partitions)) != record.partition:
+            raise _wrong_claim(record, f"the key {record.key!r} lies in partition {record.partition}, not {expected}")
+
+    def _event(self, record: Record) -> Input:
+        if self._claim is None:
+            return self._decoder.decode(None, encoding_of(record), record.value)
+        check_size(record)
+        return self._decoder.decode(self._claim.event, self._claim.encoding, record.value)
+
+    def _emit(
+        self,
+        batch: "_Batch",
+        key: bytes,
+        event: Input,
+        facts: Sequence[Fact],
+        trace: bytes | None,
+        transaction: Transaction,
+    ) -> None:
+        batch.items[key], outputs = emit(batch.items[key], event, facts, self._policy)
+        for output in outputs:
+            topic, value, headers = self._encoder.encode(output, trace)
+            transaction.produce(topic, value, key, headers)
+
+
+class _Batch:
+    """The decoded state of what a batch touches: each entry is decoded once and encoded once."""
+
+    def __init__(self, state: StateChanges) -> None:
+        self._state = state
+        self.items: dict[bytes, ItemState] = {}
+        self._loaded: dict[bytes, ItemState] = {}
+        self._reservations: dict[bytes, Reservation] = {}
+        #: For `latest_per_batch`: what was decided and is not emitted yet, by item key.
+        self.later: dict[bytes, list[tuple[Input, tuple[Fact, ...], bytes | None]]] = {}
+
+    def decide(self, key: bytes, event: Input, policy: Policy) -> Decision:
+        """Decide an event of the item with this key, and keep the state that follows."""
+        item = self.items.get(key)
+        if item is None:
+            stored = self._state.get(key)
+            item = self._loaded[key] = self.items[key] = NEW_ITEM if stored is None else decode_item(stored)
+        if isinstance(event, StockAvailabilityChanged):
+            decision = decide(item, None, event, policy)
+        else:
+            entry_key = reservation_key(key, event.reservation_id)
+            decision = decide(item, self._reservation(entry_key), event, policy)
+            if decision.reservation is not None:
+                self._reservations[entry_key] = decision.reservation
+        self.items[key] = decision.item
+        return decision
+
+    def _reservation(self, key: bytes) -> Reservation | None:
+        known = self._reservations.get(key)
+        if known is None and (stored := self._state.get(key)) is not None:
+            known = decode_reservation(stored)
+        return known
+
+    def write(self) -> None:
+        """Put what has changed into the transaction."""
+        for key, item in self.items.items():
+            if item is not self._loaded[key]:
+                self._state.put(key, encode_item(item))
+        for key, reservation in self._reservations.items():
+            self._state.put(key, encode_reservation(reservation))
+
+
+def _wrong_claim(record: Record, cause: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{record.topic} is not keyed by item",
+        cause=f"the record at partition {record.partition}, offset {record.offset}: {cause}",
+        setting=f"topics.sources.{record.topic}.keyed_by_item",
+        fix="set it to false: the topic then passes through the changes log",
+    )

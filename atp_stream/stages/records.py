@@ -1,0 +1,49 @@
+"""What both stages do with raw records."""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+from atp_stream.contracts.errors import BadInput, ErrorClass
+from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.streaming.records import Record
+
+#: Header of the changes log: how the value is encoded, `avro` or `json`.
+ENCODING: Final = "encoding"
+#: Header of the changes log: where the record came from, topic/partition/offset.
+SOURCE: Final = "source"
+#: W3C trace context, handed on to whatever the record brings about.
+TRACEPARENT: Final = "traceparent"
+
+#: Largest event. An event takes a few hundred bytes; what is far above is not one, and could not be forwarded.
+MOST_VALUE_BYTES: Final = 256 << 10
+_MOST_HEADER_BYTES: Final = 64 << 10
+
+
+def check_size(record: Record) -> None:
+    """Raise `BadInput` for a record that is too large to be forwarded whole."""
+    if record.value is not None and len(record.value) > MOST_VALUE_BYTES:
+        raise BadInput(ErrorClass.TOO_LARGE, f"the value has {len(record.value)} bytes, at most {MOST_VALUE_BYTES} do")
+    if record.headers:
+        size = sum(len(name) + len(value or b"") for name, value in record.headers)
+        if size > _MOST_HEADER_BYTES:
+            raise BadInput(ErrorClass.TOO_LARGE, f"the headers have {size} bytes, at most {_MOST_HEADER_BYTES} do")
+
+
+async def resolve_schemas(decoder: InputDecoder, records: Sequence[Record]) -> None:
+    """Fetch the schemas that these records need and that are not known: one request per id, none per record."""
+    unknown = {schema_id for record in records if (schema_id := decoder.needs(record.value)) is not None}
+    if unknown:
+        await decoder.resolve(sorted(unknown))
+
+
+def encoding_of(record: Record) -> Literal["avro", "json"]:
+    """Return how a record of the changes log is encoded, by its header."""
+    return "json" if (ENCODING, b"json") in record.headers else "avro"
+
+
+def traceparent_of(record: Record) -> bytes | None:
+    """Return the trace context of a record, if it has one."""
+    for name, value in record.headers:
+        if name == TRACEPARENT:
+            return value
+    return None

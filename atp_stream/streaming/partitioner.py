@@ -1,0 +1,8 @@
+"""Java's default partitioning of keyed records, which the topics' consumers and Inventory Core's producers use."""
+
+from aiokafka.partitioner import murmur2
+
+
+def partition_of(key: bytes, partitions: int) -> int:
+    """Return the partition of a key: murmur2, positive, modulo the partition count."""
+    return int((murmur2(key) & 0x7FFFFFFF) % partitions)

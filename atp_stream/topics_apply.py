@@ -1,0 +1,90 @@
+"""Making the topics what the catalogue says they are."""
+
+import time
+from collections.abc import Collection
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports them without saying so
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    ResourceType,
+)
+
+from atp_stream.errors import DataError, TemporaryError
+from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, kafka_error
+from atp_stream.topics import Plan, describe
+
+_PAUSE_SECONDS = 0.1
+
+
+def apply(admin: AdminClient, planned: Plan, replication_factor: int) -> None:
+    """Create and change what the plan says. Applying it again does nothing.
+
+    DataError: a partition count is wrong (nothing is changed then). PermissionDeniedError, UnavailableError: a call.
+    """
+    if planned.refused:
+        first = planned.refused[0]
+        raise DataError(
+            f"topic {first.topic} has {first.found} partitions, and {first.expected} are needed",
+            cause=f"{len(planned.refused)} topic(s) with another partition count; nothing was changed",
+            setting="topics.state_partitions",
+            fix=first.fix,
+        )
+    if planned.create:
+        new = [
+            NewTopic(spec.name, spec.partitions, replication_factor, config=dict(spec.config))
+            for spec in planned.create
+        ]
+        futures = admin_call(
+            lambda: admin.create_topics(new, operation_timeout=TIMEOUT_SECONDS, request_timeout=TIMEOUT_SECONDS),
+            "topics cannot be created",
+        )
+        for name, future in futures.items():
+            try:
+                future.result(TIMEOUT_SECONDS)
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise _not_created(error, name, replication_factor) from None
+        _await_visible(admin, futures.keys())
+    by_topic: dict[str, list[ConfigEntry]] = {}
+    for change in planned.alter:
+        entry = ConfigEntry(change.what, change.expected, incremental_operation=AlterConfigOpType.SET)
+        by_topic.setdefault(change.topic, []).append(entry)
+    if by_topic:
+        resources = [
+            ConfigResource(ResourceType.TOPIC, name, incremental_configs=entries) for name, entries in by_topic.items()
+        ]
+        for resource, future in admin_call(
+            lambda: admin.incremental_alter_configs(resources), "topics cannot be changed"
+        ).items():
+            try:
+                future.result(TIMEOUT_SECONDS)
+            except KafkaException as error:
+                raise kafka_error(error, f"topic {resource.name} cannot be changed") from None
+
+
+def _not_created(error: KafkaException, name: str, replication_factor: int) -> Exception:
+    if error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR:
+        return DataError(
+            f"topic {name} cannot be created with replication factor {replication_factor}",
+            cause=error.args[0].str(),
+            setting="topics.replication_factor",
+            fix="set topics.replication_factor to at most the number of brokers",
+        )
+    return kafka_error(error, f"topic {name} cannot be created")
+
+
+def _await_visible(admin: AdminClient, names: Collection[str]) -> None:
+    """Wait until the brokers know the new topics: they hear of them from the controller a moment later."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while missing := sorted(set(names) - describe(admin, names).keys()):
+        if time.monotonic() > deadline:
+            raise TemporaryError(
+                "new topics do not appear",
+                cause=f"created {TIMEOUT_SECONDS:.0f} s ago, and still unknown to the broker: {', '.join(missing)}",
+                fix="run `atp-stream topics check` in a while",
+            )
+        time.sleep(_PAUSE_SECONDS)
