@@ -9,9 +9,10 @@ import ssl
 import time
 
 import faust
+from pydantic import SecretStr
 
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
-from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable
+from atp_stream.contracts.errors import RegistryError, RegistryUnreachable
 from atp_stream.contracts.inputs import InputDecoder
 from atp_stream.contracts.outputs import OutputEncoder
 from atp_stream.contracts.registry import SchemaRegistry
@@ -24,6 +25,7 @@ from atp_stream.errors import (
 )
 from atp_stream.observability import set_up_logging
 from atp_stream.policy_settings import to_policy
+from atp_stream.registry_access import described, open_registry
 from atp_stream.settings import KafkaSettings, Settings, confluent_config
 from atp_stream.stages.decide import Decide
 from atp_stream.stages.ingest import Ingest
@@ -51,13 +53,7 @@ def run_worker(settings: Settings) -> int:
     set_up_logging(settings.worker.log_level, settings.worker.log_format)
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    registry = SchemaRegistry(
-        settings.registry.url or "",
-        username=settings.registry.username,
-        password=_secret(settings.registry.password),
-        ca_location=None if settings.registry.ca_location is None else str(settings.registry.ca_location),
-        timeout_seconds=settings.registry.timeout_seconds,
-    )
+    registry = open_registry(settings.registry)
     try:
         schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
         worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop)
@@ -65,7 +61,7 @@ def run_worker(settings: Settings) -> int:
     except StreamingError as ended:
         failure = ended
     if failure is not None:
-        raise _explained(failure) from failure
+        raise _explained(failure, settings) from failure
     return 0
 
 
@@ -131,22 +127,10 @@ async def _schema_ids(settings: Settings, registry: SchemaRegistry) -> dict[str,
         try:
             found = await registry.ids(outputs)
             break
-        except RegistryRefused as refused:
-            raise PermissionDeniedError(
-                "the schema registry refuses access",
-                cause=str(refused),
-                setting="registry.username",
-                fix="correct registry.username and registry.password",
-            ) from refused
-        except RegistryUnreachable as away:
-            if time.monotonic() > until:
-                raise UnavailableError(
-                    "the schema registry cannot be reached",
-                    cause=str(away),
-                    setting="registry.url",
-                    fix="start the registry, or correct registry.url (ATP_REGISTRY__URL)",
-                ) from away
-            log.warning("waiting for the schema registry: %s", away)
+        except RegistryError as error:
+            if not isinstance(error, RegistryUnreachable) or time.monotonic() > until:
+                raise described(error, settings.registry) from error
+            log.warning("waiting for the schema registry: %s", error)
             await asyncio.sleep(_PAUSE_SECONDS)
     missing = sorted({f"{topic}-value" for topic, _ in OUTPUT_TOPICS.values()} - found.keys())
     if missing:
@@ -166,19 +150,14 @@ _KINDS: dict[type[StreamingError], type[AppError]] = {
 }
 
 
-def _explained(failure: BaseException) -> AppError:
+def _explained(failure: BaseException, settings: Settings) -> AppError:
     """Return what ended the worker as an error with an exit code. What is not expected is a bug, and says so."""
     if isinstance(failure, AppError):
         return failure
     if isinstance(failure, StreamingError):
         return _KINDS[type(failure)](failure.message, cause=failure.cause, fix=failure.fix)
-    if isinstance(failure, RegistryRefused):
-        return PermissionDeniedError(
-            "the schema registry refuses access",
-            cause=str(failure),
-            setting="registry.username",
-            fix="correct registry.username and registry.password",
-        )
+    if isinstance(failure, RegistryError):
+        return described(failure, settings.registry)
     log.error("the worker was ended by a bug; nothing of its last batch was committed", exc_info=failure)
     return SoftwareError(
         "the worker was ended by a bug; nothing of its last batch was committed",
@@ -188,6 +167,5 @@ def _explained(failure: BaseException) -> AppError:
     )
 
 
-def _secret(value: object) -> str | None:
-    reveal = getattr(value, "get_secret_value", None)
-    return None if reveal is None else str(reveal())
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()

@@ -3,19 +3,46 @@
 import asyncio
 import logging
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
-from atp_stream.errors import ConfigurationError, UnavailableError
-from atp_stream.kafka_admin import BOOTSTRAP, Listener
+from atp_stream.doctor_finding import Finding, failed
+from atp_stream.errors import AppError, ConfigurationError, UnavailableError
+from atp_stream.kafka_admin import BOOTSTRAP, Cluster, Listener, advertised_error, dial
 from atp_stream.settings import KafkaSettings
 
 # TxnOffsetCommit carries group, generation and member from version 3 on (KIP-447, Kafka 2.5).
 _TXN_OFFSET_COMMIT, NEEDED_VERSION = 28, 3
 _TIMEOUT_SECONDS = 10
+
+
+def examine_listeners(kafka: KafkaSettings, cluster: Cluster) -> Iterator[Finding]:
+    """Dial every advertised listener, and ask it whether it knows what exactly-once needs."""
+    for listener in cluster.listeners:
+        name = f"broker {listener.broker} at its advertised address {listener}"
+        failure = dial(listener.host, listener.port)
+        if failure is not None:
+            yield failed("listener", advertised_error(listener, failure, kafka))
+            continue
+        try:
+            version = txn_offset_commit_version(kafka, listener)
+        except AppError as error:
+            yield failed("listener", error)
+            continue
+        if version < NEEDED_VERSION:
+            yield Finding(
+                "listener",
+                "fail",
+                f"{name} is too old for exactly-once by consumer group (KIP-447)",
+                "use Kafka 2.5 or newer",
+                ConfigurationError.exit_code,
+            )
+        else:
+            yield Finding("listener", "ok", f"{name} answers, and supports KIP-447 (TxnOffsetCommit v{version})")
 
 
 def txn_offset_commit_version(kafka: KafkaSettings, listener: Listener) -> int:

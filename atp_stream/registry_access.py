@@ -28,26 +28,32 @@ def open_registry(registry: RegistrySettings) -> SchemaRegistry:
 
 def register(settings: Settings) -> list[Registered]:
     """Register what is missing. Errors: UnavailableError, PermissionDeniedError, DataError (not compatible)."""
-    return _run(settings, lambda registry: registry.register(specs(settings)))
+    return run(settings, lambda registry: registry.register(specs(settings)))
 
 
 def check(settings: Settings) -> list[SchemaDifference]:
     """Return the subjects that differ from the catalogue. Errors: UnavailableError, PermissionDeniedError."""
-    return _run(settings, lambda registry: registry.check(specs(settings)))
+    return run(settings, lambda registry: registry.check(specs(settings)))
 
 
-def _run(settings: Settings, work: Callable[[SchemaRegistry], Awaitable[_T]]) -> _T:
-    async def run() -> _T:
+def run(settings: Settings, work: Callable[[SchemaRegistry], Awaitable[_T]]) -> _T:
+    """Return what `work` gets from the configured registry. Errors: UnavailableError, PermissionDeniedError, DataError.
+
+    ValueError: no registry is configured.
+    """
+
+    async def work_with_it() -> _T:
         async with open_registry(settings.registry) as registry:
             return await work(registry)
 
     try:
-        return asyncio.run(run())
+        return asyncio.run(work_with_it())
     except RegistryError as error:
-        raise _described(error, settings.registry) from None
+        raise described(error, settings.registry) from None
 
 
-def _described(error: RegistryError, registry: RegistrySettings) -> AppError:
+def described(error: RegistryError, registry: RegistrySettings) -> AppError:
+    """Return the error that says what to do about a registry that did not do what was asked."""
     if isinstance(error, RegistryRefused):
         return PermissionDeniedError(
             "the schema registry refuses the request",

@@ -140,7 +140,7 @@ class Sources:
                 equals = ""
             if not equals:
                 raise UsageError(
-                    f"--set {assignment} is not NAME=VALUE",
+                    f"--set {name} is not NAME=VALUE",
                     cause="the name of a setting, an equals sign and its value are needed",
                     fix="write for example --set worker.log_level=debug",
                 )

@@ -1,7 +1,7 @@
 """Making the topics what the catalogue says they are."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports them without saying so
@@ -15,7 +15,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
 
 from atp_stream.errors import DataError, TemporaryError
 from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, kafka_error
-from atp_stream.topics import Plan, describe
+from atp_stream.topics import Difference, Plan, TopicState, describe
 
 _PAUSE_SECONDS = 0.1
 
@@ -48,7 +48,6 @@ def apply(admin: AdminClient, planned: Plan, replication_factor: int) -> None:
             except KafkaException as error:
                 if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                     raise _not_created(error, name, replication_factor) from None
-        _await_visible(admin, futures.keys())
     by_topic: dict[str, list[ConfigEntry]] = {}
     for change in planned.alter:
         entry = ConfigEntry(change.what, change.expected, incremental_operation=AlterConfigOpType.SET)
@@ -64,6 +63,8 @@ def apply(admin: AdminClient, planned: Plan, replication_factor: int) -> None:
                 future.result(TIMEOUT_SECONDS)
             except KafkaException as error:
                 raise kafka_error(error, f"topic {resource.name} cannot be changed") from None
+    if planned.create or planned.alter:
+        _await_visible(admin, planned)
 
 
 def _not_created(error: KafkaException, name: str, replication_factor: int) -> Exception:
@@ -77,14 +78,26 @@ def _not_created(error: KafkaException, name: str, replication_factor: int) -> E
     return kafka_error(error, f"topic {name} cannot be created")
 
 
-def _await_visible(admin: AdminClient, names: Collection[str]) -> None:
-    """Wait until the brokers know the new topics: they hear of them from the controller a moment later."""
+def _await_visible(admin: AdminClient, planned: Plan) -> None:
+    """Wait until the brokers know what was done: they hear of it from the controller a moment later."""
+    names = {spec.name for spec in planned.create} | {change.topic for change in planned.alter}
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while missing := sorted(set(names) - describe(admin, names).keys()):
+    while True:
+        states = describe(admin, names)
+        waiting = sorted(
+            {name for name in names if name not in states}
+            | {one.topic for one in planned.alter if one.topic in states and _value(states, one) != one.expected}
+        )
+        if not waiting:
+            return
         if time.monotonic() > deadline:
             raise TemporaryError(
-                "new topics do not appear",
-                cause=f"created {TIMEOUT_SECONDS:.0f} s ago, and still unknown to the broker: {', '.join(missing)}",
+                "what was created or changed does not appear",
+                cause=f"{TIMEOUT_SECONDS:.0f} s later the broker does not know it yet: {', '.join(waiting)}",
                 fix="run `atp-stream topics check` in a while",
             )
         time.sleep(_PAUSE_SECONDS)
+
+
+def _value(states: Mapping[str, TopicState], change: Difference) -> str | None:
+    return states[change.topic].config.get(change.what)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import httpx
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin import NewTopic as Topic
+from confluent_kafka.cimpl import NewTopic
 
 _SECONDS = 30
 
@@ -14,7 +14,7 @@ _SECONDS = 30
 def create_topic(bootstrap_servers: str, name: str, partitions: int = 1) -> None:
     """Create the topic and return when it is there."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    admin.create_topics([Topic(name, partitions, 1)])[name].result(_SECONDS)
+    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_SECONDS)
 
 
 def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes]) -> None:

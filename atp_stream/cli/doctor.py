@@ -21,7 +21,8 @@ def doctor(state: State, as_json: bool) -> int:
 
     Exit code: 0 nothing (or warnings only), 69 something cannot be reached, 78 something has to be changed.
     """
-    from atp_stream.doctor import Finding, examine, exit_code, failed_settings
+    from atp_stream.doctor import examine, exit_code, failed_settings
+    from atp_stream.doctor_finding import Finding
 
     findings: list[Finding] = []
     try:

@@ -110,7 +110,7 @@ def _show(planned: "Plan", as_json: bool, *, applied: bool) -> None:
         )
         return
     rows = [
-        ["created" if applied else "create", spec.name, f"{spec.partitions} partitions", _config(spec.config)]
+        ["created" if applied else "create", spec.name, f"partitions: {spec.partitions}", _config(spec.config)]
         for spec in planned.create
     ]
     rows += [
@@ -120,7 +120,7 @@ def _show(planned: "Plan", as_json: bool, *, applied: bool) -> None:
     rows += [["refused", one.topic, one.what, f"{one.found}, not {one.expected}"] for one in planned.refused]
     if rows:
         print_table(["ACTION", "TOPIC", "WHAT", "DETAILS"], rows)
-    print(f"{len(planned.unchanged)} topics are as the catalogue says")
+    print(f"topics that are as the catalogue says: {len(planned.unchanged)}")
 
 
 def _config(config: Any) -> str:

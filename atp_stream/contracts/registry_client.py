@@ -81,12 +81,10 @@ class RegistryClient(AsyncSchemaRegistryClient):
         except httpx.RequestError as error:
             raise RegistryUnreachable(f"{url}: {type(error).__name__}: {error}") from error
         response = httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
-        try:
-            response.json()
-        except (ValueError, RecursionError):
+        if not _is_of_a_registry(response):
             raise RegistryUnreachable(
-                f"{url} answered {answer.status_code} without JSON: is it the address of a schema registry's API?"
-            ) from None
+                f"{url} answered {answer.status_code}, and not as a schema registry: is the path of its API in the url?"
+            )
         return response
 
     async def aclose(self) -> None:
@@ -102,3 +100,16 @@ def _check_status(answer: httpx.Response) -> None:
         raise RegistryRefused(f"{url} refused access ({status})")
     if status >= 500 or status in (407, 408, 425, 429) or answer.is_redirect:
         raise RegistryUnreachable(f"{url} answered {status}")
+
+
+def _is_of_a_registry(response: httpx.Response) -> bool:
+    try:
+        answer = response.json()
+    except (ValueError, RecursionError):
+        return False
+    if response.status_code != 404:
+        return True
+    # Any server says 404 about a path that it does not know, Apicurio with an error code of 0 or 404. A registry that
+    # means the id, subject or version says 40401 and the like. Taking one for the other would lose every event.
+    code = answer.get("error_code") if isinstance(answer, dict) else None
+    return isinstance(code, int) and 40400 <= code < 40500

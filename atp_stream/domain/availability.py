@@ -62,15 +62,22 @@ class Balance:
     __slots__ = ("_dedicated", "_free", "_kept", "_pools", "_reserved", "_safety_stock", "_shared_used")
 
     def __init__(self, supply: Supply, reserved: Mapping[str, Quantity], policy: Policy) -> None:
-        dedicated = supply.dedicated
-        shared_used = {c: pos(quantity - pos(dedicated.get(c, 0))) for c, quantity in reserved.items()}
-        self._dedicated = dedicated
+        self._dedicated = dedicated = supply.dedicated
         self._reserved = reserved
-        self._shared_used = shared_used
         self._pools = policy.by_channel
         self._safety_stock = policy.safety_stock
+        # Only channels that reserve more than is dedicated to them use shared stock.
+        self._shared_used = shared_used = {
+            channel: quantity - pos(dedicated.get(channel, 0))
+            for channel, quantity in reserved.items()
+            if quantity > dedicated.get(channel, 0)
+        }
         self._free = (supply.shared or 0) - policy.safety_stock - sum(shared_used.values())
-        self._kept = sum([pos(pool.protected - shared_used.get(c, 0)) for c, pool in policy.by_channel.items()])
+        self._kept = 0
+        for channel, pool in policy.by_channel.items():
+            unused = pool.protected - shared_used.get(channel, 0)
+            if unused > 0:
+                self._kept += unused
 
     def _own_free(self, channel: str) -> Quantity:
         """Return ``pos(dedicated[c]) - own_used[c]``, which is this, since what is reserved is never negative."""
@@ -83,7 +90,9 @@ class Balance:
 
     def available(self, channel: str) -> Quantity:
         """Return what the channel may still promise; never negative."""
-        available = self._own_free(channel) + pos(self._free - self._kept_for(channel))
+        available = self._own_free(channel)
+        if self._free > 0:
+            available += pos(self._free - self._kept_for(channel))
         pool = self._pools.get(channel)
         if pool is None or pool.limit is None:
             return available

@@ -42,8 +42,11 @@ def silent(_: Progress) -> None:
 
 @contextmanager
 def shown(console: Console) -> Iterator[Report]:
-    """Show the steps on the console: bars on a terminal, elsewhere a plain line when a step begins and when it ends."""
-    if not console.is_terminal or console.is_dumb_terminal:
+    """Show the steps on the console: bars on a terminal, else a plain line when a step begins and when it ends.
+
+    With NO_COLOR set it is plain lines too: bars are drawn with escape codes.
+    """
+    if not console.is_terminal or console.is_dumb_terminal or console.no_color:
         yield _plain_lines(console)
         return
     columns = (TextColumn("{task.description}"), BarColumn(bar_width=30), TimeElapsedColumn())
@@ -51,9 +54,12 @@ def shown(console: Console) -> Iterator[Report]:
         tasks = {}
 
         def report(progress: Progress) -> None:
+            if progress.note:  # stays above the bars
+                bars.console.print(str(progress), markup=False, highlight=False)
+                return
             if progress.step not in tasks:
                 tasks[progress.step] = bars.add_task(str(progress), total=progress.total)
-            bars.update(tasks[progress.step], description=str(progress), completed=progress.done, total=progress.total)
+            bars.update(tasks[progress.step], description=str(progress), completed=progress.done)
 
         yield report
 

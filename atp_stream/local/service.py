@@ -140,7 +140,7 @@ class Service(ABC):
         return self.process.listens(self.port) and self._answers()
 
     def _failure(self, message: str) -> UnavailableError:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = self.log.read_text("utf-8", "replace").splitlines() if self.log.exists() else []
         telling = [line for line in lines if line.strip() and not line.startswith("\t")]  # no stack frames
         end = "\n  ".join(telling[-_LOG_LINES:])
         return UnavailableError(

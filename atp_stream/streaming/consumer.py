@@ -5,15 +5,22 @@ exactly-once batches (design section 6). What is relied on of its internals is h
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import aiokafka
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    KafkaError,
+    OffsetOutOfRangeError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 from typing_extensions import override
 
+from .errors import NotPermitted, StateMismatch
 from .gate import Fetch, Gate
 from .membership import Membership
 from .records import Partition, Record
@@ -24,6 +31,10 @@ FETCH_WAIT_MS = 500
 
 #: How long to look away while the gate is shut or the engine has enough to do.
 PAUSE_SECONDS = 0.005
+
+
+#: Ends the worker with a cause.
+Fail = Callable[[BaseException], Awaitable[None]]
 
 
 class RebalanceListener(driver.ConsumerRebalanceListener):
@@ -146,10 +157,13 @@ class Consumer(driver.Consumer):
     RebalanceListener = RebalanceListener
     _thread: ConsumerThread
 
-    def __init__(self, *args: Any, sources: frozenset[str], gate: Gate, most_waiting: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sources: frozenset[str], gate: Gate, most_waiting: int, fail: Fail, **kwargs: Any
+    ) -> None:
         self.sources = sources
         self.gate = gate
         self.most_waiting = most_waiting
+        self.fail = fail
         super().__init__(*args, **kwargs)
 
     @override
@@ -177,7 +191,11 @@ class Consumer(driver.Consumer):
         if not self.flow_active:
             await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
         # Asked even without partitions: a worker that does not poll is put out of the group for good.
-        fetch: Any = await self._getmany(self._get_active_partitions(), timeout)
+        try:
+            fetch: Any = await self._getmany(self._get_active_partitions(), timeout)
+        except KafkaError as error:
+            await self.fail(_explained(error))
+            return
         if not isinstance(fetch, Fetch) or self.should_stop:
             return
         fetch.opening.waiting += fetch.size
@@ -207,9 +225,16 @@ class Consumer(driver.Consumer):
 class Transport(driver.Transport):
     """Makes Faust use the consumer above."""
 
-    def __init__(self, *args: Any, sources: Sequence[str], gate: Gate, most_waiting: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, sources: Sequence[str], gate: Gate, most_waiting: int, fail: Fail, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self._options: dict[str, Any] = {"sources": frozenset(sources), "gate": gate, "most_waiting": most_waiting}
+        self._options: dict[str, Any] = {
+            "sources": frozenset(sources),
+            "gate": gate,
+            "most_waiting": most_waiting,
+            "fail": fail,
+        }
 
     @override
     def create_consumer(self, callback: Any, **kwargs: Any) -> Consumer:
@@ -222,3 +247,21 @@ def consumer_of(app: AppT) -> Consumer:
     if not isinstance(consumer, Consumer):
         raise TypeError(f"the app was built without the batch transport: {type(consumer)}")
     return consumer
+
+
+def _explained(error: Exception) -> Exception:
+    """Return what a failed fetch means. What passes by itself, aiokafka has retried before it comes here."""
+    if isinstance(error, OffsetOutOfRangeError):
+        return StateMismatch(
+            "a source topic no longer holds the records that are to be read next",
+            cause=str(error),
+            fix="its retention is shorter than this application was behind, or it was recreated: see "
+            'docs/operations.md, "offsets"',
+        )
+    if isinstance(error, (TopicAuthorizationFailedError, GroupAuthorizationFailedError)):
+        return NotPermitted(
+            "the cluster refuses what the worker has to read",
+            cause=str(error),
+            fix="grant the worker's user the permissions listed in docs/operations.md",
+        )
+    return error

@@ -9,7 +9,7 @@ from .records import Record
 Header = tuple[str, bytes | None]
 
 #: Longer values are cut: a dead letter that does not fit into its topic would stop the worker for ever.
-MOST_VALUE_BYTES = 4 << 20
+MOST_VALUE_BYTES = 1_500_000
 _MOST_KEY_BYTES = 64 << 10
 _MOST_HEADER_BYTES = 64 << 10
 

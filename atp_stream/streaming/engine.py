@@ -75,7 +75,7 @@ class Engine:
     counters: Counters = field(default_factory=Counters)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: Next offset of each stateful source topic, by table partition, as committed. Set by recovery.
-    watermarks: dict[int, dict[str, int]] = field(default_factory=dict)
+    watermarks: dict[int, Mapping[str, int]] = field(default_factory=dict)
     store: StateStore | None = None
 
     async def run(self, stream: StreamT[Fetch]) -> None:
@@ -143,18 +143,19 @@ class Engine:
                 source.stage.process(partition, records, transaction)
                 if source.stateful:
                     transaction.state(partition.number)  # touched, even if every record was a dead letter
-            transaction.write_changelog(self.changelog, self._watermarks_after(batch, transaction))
+            transaction.write_changelog(self.changelog, self._watermarks_after(batch))
         except BaseException:
             self.producer.abort()
             raise
         return transaction
 
-    def _watermarks_after(self, batch: Batch, transaction: Transaction) -> dict[int, dict[str, int]]:
-        after = {number: dict(self.watermarks.get(number, {})) for number in transaction.touched}
+    def _watermarks_after(self, batch: Batch) -> dict[int, dict[str, int]]:
+        """Return the watermarks of the touched table partitions as they will be once the batch is committed."""
+        after: dict[int, dict[str, int]] = {}
         for partition, records in batch.items():
             if self.sources[partition.topic].stateful:
-                after[partition.number][partition.topic] = records[-1].offset + 1
-        self._pending_watermarks = after
+                watermark = after.setdefault(partition.number, dict(self.watermarks.get(partition.number, {})))
+                watermark[partition.topic] = records[-1].offset + 1
         return after
 
     def _write(self, transaction: Transaction) -> None:
@@ -163,7 +164,7 @@ class Engine:
             if changes.offset is None:
                 raise RuntimeError(f"committed, but the changelog offset of partition {number} is not known")
             changes.state.write(changes.changed, changes.offset)
-            self.watermarks[number] = self._pending_watermarks[number]
+            self.watermarks[number] = transaction.watermarks[number]
 
 
 async def _drained(stream: StreamT[Fetch], most_records: int) -> AsyncIterable[list[Fetch]]:

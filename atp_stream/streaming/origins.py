@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from confluent_kafka import Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -85,7 +86,8 @@ class Origins:
 
 def describe_topics(kafka: KafkaConfig, topics: Iterable[str]) -> dict[str, TopicFacts]:
     """Return id and partition count of each topic. Raises `KafkaException` if one does not exist."""
-    admin = AdminClient(dict(kafka))
+    config: dict[str, Any] = {**kafka, "logger": log}
+    admin = AdminClient(config)
     futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_CALL_SECONDS)
     found = {}
     for topic, future in futures.items():

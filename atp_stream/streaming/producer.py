@@ -51,6 +51,7 @@ class TransactionalProducer:
             "batch.size": 1 << 20,
             "queue.buffering.max.messages": 1_000_000,
             "queue.buffering.max.kbytes": 1 << 20,
+            "message.max.bytes": 2_000_000,  # a dead letter with all its headers; the topic allows for as much
             "compression.type": "lz4",
             **kafka,
             "transactional.id": transactional_id,

@@ -36,6 +36,7 @@ class Recovery(FaustRecovery):
 
     mundane_level = "debug"
     tables: "TableManager"
+    _abandoned = False
 
     @Service.task
     async def _restart_recovery(self) -> None:
@@ -43,6 +44,7 @@ class Recovery(FaustRecovery):
             if await self.wait_for_stopped(self.signal_recovery_start):  # type: ignore[arg-type]
                 return
             self.signal_recovery_start.clear()
+            self._abandoned = False
             try:
                 await self._recover(self._generation_id)
             except Superseded:
@@ -63,8 +65,12 @@ class Recovery(FaustRecovery):
         """Recover once more under the same membership."""
         self.signal_recovery_start.set()
 
+    def give_way(self) -> None:
+        """Abandon the recovery in hand: its partitions are being taken away."""
+        self._abandoned = True
+
     def _is_superseded(self) -> bool:
-        return bool(self.should_stop or self.signal_recovery_start.is_set())
+        return bool(self._abandoned or self.should_stop or self.signal_recovery_start.is_set())
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
         result = await asyncio.to_thread(call, *arguments)
@@ -163,10 +169,10 @@ class Recovery(FaustRecovery):
                 state.write({}, ends[partition][1] - 1)
         progress.end()
 
-    def _check(self, numbers: set[int], committed: Mapping[Partition, int]) -> dict[int, dict[str, int]]:
+    def _check(self, numbers: set[int], committed: Mapping[Partition, int]) -> dict[int, Mapping[str, int]]:
         """Compare watermark records with the group's offsets, and return them."""
         engine = self.tables.engine
-        watermarks = {}
+        watermarks: dict[int, Mapping[str, int]] = {}
         for number in numbers:
             found = decode_watermark(self.tables.table.store.partition(number).get(WATERMARK_KEY))
             stateful = [topic for topic, source in engine.sources.items() if source.stateful]

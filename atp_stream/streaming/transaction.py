@@ -53,6 +53,8 @@ class Transaction:
         self._dead_letters_topic = dead_letters_topic
         self._flood = flood
         self.touched: dict[int, StateChanges] = {}
+        #: By touched table partition, as written to its changelog.
+        self.watermarks: Mapping[int, Mapping[str, int]] = {}
 
     def state(self, partition: int) -> StateChanges:
         """Return the state of a partition, which is this worker's for as long as the transaction can commit."""
@@ -72,6 +74,7 @@ class Transaction:
 
     def write_changelog(self, changelog: str, watermarks: Mapping[int, Mapping[str, int]]) -> None:
         """Produce what was changed, one record per key, and then the watermark record of each touched partition."""
+        self.watermarks = watermarks
         for number, changes in self.touched.items():
             for key, value in changes.changed.items():
                 self.produce(changelog, value, key, None, number)

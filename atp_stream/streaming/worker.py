@@ -109,7 +109,7 @@ class Worker:
             worker_redirect_stdouts=False,
         )
         app.transport = Transport(
-            app.conf.broker, app, sources=list(sources), gate=gate, most_waiting=options.most_records
+            app.conf.broker, app, sources=list(sources), gate=gate, most_waiting=options.most_records, fail=self._fail
         )
         return app
 
@@ -163,6 +163,7 @@ class Worker:
         @app.on_partitions_revoked.connect
         async def finish(*_: Any, **__: Any) -> None:
             """Let the transaction in hand end before the partitions go: a planned hand-over loses no work."""
+            tables.recovery.give_way()
             async with self.engine.lock:
                 pass
 

@@ -36,9 +36,9 @@ RESERVATION = Reservation("committed", "ECOM", 500, "alloc-001")
 
 def _reversed(item: ItemState) -> ItemState:
     return ItemState(
-        {name: dict(reversed(places.items())) for name, places in reversed(item.on_hand.items())},
-        dict(reversed(item.reserved.items())),
-        dict(reversed(item.emitted.items())),
+        {name: dict([*places.items()][::-1]) for name, places in [*item.on_hand.items()][::-1]},
+        dict([*item.reserved.items()][::-1]),
+        dict([*item.emitted.items()][::-1]),
         item.sequence,
     )
 

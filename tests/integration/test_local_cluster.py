@@ -1,8 +1,10 @@
 """The local cluster is a real Kafka and a real registry that keep their data and leave nothing behind."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import psutil
@@ -10,7 +12,7 @@ import pytest
 
 from atp_stream.errors import TemporaryError, UnavailableError
 from atp_stream.local import LocalCluster, Progress
-from atp_stream.local.ports import is_free
+from atp_stream.local.ports import HOST, is_free
 from atp_stream.local.state import Running, State, save
 from tests.cluster import consume, create_topic, produce, register, schema_of
 
@@ -83,7 +85,17 @@ def test_data_and_ids_survive_a_crash_a_restart_and_a_new_start(directory: Path,
         assert [schema_of(second.registry_url, found) for found in ids] == [SCHEMA, OTHER_SCHEMA]
 
 
-def test_starts_beside_a_cluster_that_has_the_ports_and_ends_alone(
+@pytest.fixture
+def usual_ports_taken() -> Iterator[None]:
+    with ExitStack() as servers:
+        for port in (9092, 8081):
+            if is_free(port):
+                servers.enter_context(socket.create_server((HOST, port)))
+        yield
+
+
+@pytest.mark.usefixtures("usual_ports_taken")
+def test_starts_beside_whoever_has_the_usual_ports_and_ends_alone(
     cluster: LocalCluster, directory: Path, unique: str
 ) -> None:
     notes: list[Progress] = []
@@ -119,7 +131,7 @@ def test_second_start_reuses_what_runs_and_replaces_what_does_not(directory: Pat
             assert third.status().registry.pid != before.registry.pid
 
 
-def test_data_in_use_is_not_wiped_and_wiped_data_is_gone(cluster: LocalCluster, directory: Path, unique: str) -> None:
+def test_data_in_use_is_not_wiped_and_wiped_data_is_gone(directory: Path, unique: str) -> None:
     running = LocalCluster.start(directory, owned=True)
     create_topic(running.bootstrap_servers, unique)
     with pytest.raises(TemporaryError, match="in use"):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
-from atp_stream.errors import ConfigurationError, SettingsError
+from atp_stream.errors import ConfigurationError, SettingsError, UsageError
 from atp_stream.policy_settings import hundredths, to_policy
 from atp_stream.settings import (
     ChannelPolicySettings,
@@ -229,6 +229,13 @@ def test_a_wrong_secret_and_a_url_with_a_password_are_not_shown() -> None:
     )
     assert len(found) == 3
     assert not any("12345678" in problem or "s3cret" in problem for problem in found)
+
+
+@pytest.mark.parametrize("assignment", ["worker.emit", "a b=s3cret", "=s3cret", "s3cret.=s3cret", ""])
+def test_an_assignment_that_is_none_is_refused_without_its_value(assignment: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load(assignments=[assignment])
+    assert "=s3cret" not in caught.value.message
 
 
 @pytest.mark.parametrize(

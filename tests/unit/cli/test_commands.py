@@ -3,6 +3,7 @@
 import socket
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,8 +57,9 @@ def test_a_worker_gets_its_options_and_holds_its_data_directory(cli: Cli, home: 
 def test_a_second_worker_on_one_machine_gets_a_directory_and_a_port_of_its_own(cli: Cli, started: list[Any]) -> None:
     with socket.socket() as first, held(None):
         first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        first.bind(("127.0.0.1", 6066))
-        first.listen()
+        with suppress(OSError):  # then something else has it already
+            first.bind(("127.0.0.1", 6066))
+            first.listen()
         result = cli("worker", *SETTINGS)
     (settings,) = started
     assert result.code == 0
@@ -84,7 +86,11 @@ def test_feed_tail_and_demo_get_their_options(cli: Cli, module: Callable[..., No
     calls: list[tuple[str, dict[str, Any]]] = []
 
     def called(name: str) -> Callable[..., int]:
-        return lambda _, **options: calls.append((name, options)) or 0
+        def run(_: Any, **options: Any) -> int:
+            calls.append((name, options))
+            return 0
+
+        return run
 
     for name in ("feed", "tail", "demo"):
         module(name, **{f"run_{name}": called(name)})

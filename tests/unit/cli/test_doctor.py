@@ -6,9 +6,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
+from atp_stream.contracts.catalogue import TopicSpec
 from atp_stream.data_dir import held
-from atp_stream.doctor import Finding, examine, exit_code
+from atp_stream.doctor import examine, exit_code
+from atp_stream.doctor_finding import Finding
+from atp_stream.doctor_topics import permissions, replication
+from atp_stream.settings import Settings, TopicSettings
 from atp_stream.settings_load import load_settings
+from atp_stream.topics import TopicState
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_broker import fake_broker
 
@@ -106,3 +113,25 @@ def test_wrong_settings_are_findings_too(cli: Cli) -> None:
     assert result.code == 78
     assert "fail  settings" in result.out
     assert result.err == ""
+
+
+def test_a_permission_that_is_wanting_is_named_with_its_topic() -> None:
+    states = {
+        "in": TopicState(1, 1, {}, frozenset({"READ", "DESCRIBE"})),
+        "out": TopicState(1, 1, {}, frozenset({"DESCRIBE"})),
+        "silent": TopicState(1, 1, {}, frozenset()),
+    }
+    specs = [TopicSpec("in", 1, "input"), TopicSpec("out", 1, "output"), TopicSpec("silent", 1, "output")]
+    (found,) = permissions(Settings(), specs, states)
+    assert (found.status, found.message) == ("fail", "WRITE on topic out is not allowed")
+    assert found.fix == "give this user WRITE on topic out"
+
+
+@pytest.mark.parametrize(
+    ("factor", "brokers", "replicas", "status"),
+    [(1, 1, 1, "ok"), (3, 3, 3, "ok"), (3, 1, 1, "fail"), (1, 3, 3, "warn"), (3, 3, 1, "warn"), (3, 5, 3, "ok")],
+)
+def test_replicas_are_compared_with_brokers(factor: int, brokers: int, replicas: int, status: str) -> None:
+    settings = Settings(topics=TopicSettings(replication_factor=factor))
+    (found,) = replication(settings, brokers, {"x": TopicState(1, replicas, {}, frozenset())})
+    assert found.status == status

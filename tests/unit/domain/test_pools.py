@@ -37,6 +37,14 @@ def test_given_own_stock_then_it_is_used_before_shared_stock() -> None:
     assert (scenario.available("POS"), scenario.available("ECOM")) == (80, 80)
 
 
+def test_given_a_channel_oversold_then_its_reservations_use_no_more_shared_stock_than_they_reserve() -> None:
+    scenario = Scenario()
+    scenario.stock(100)
+    scenario.reserve("r1", 60, "POS")
+    scenario.stock(-20, "POS")
+    assert (scenario.available("POS"), scenario.available("ECOM")) == (40, 40)
+
+
 def test_given_a_protected_quantity_then_it_is_kept_from_the_other_channels_only() -> None:
     scenario = Scenario(policy(POS=ChannelPolicy(protected=40)))
     scenario.stock(100)

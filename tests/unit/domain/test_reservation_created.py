@@ -123,7 +123,7 @@ def test_a_denial_names_the_first_constraint_without_which_it_would_have_fitted(
 
 
 def _reason(scenario: Scenario, quantity: int, channel: str = "ECOM") -> ShortageReason:
-    denied = scenario.reserve("r", quantity, channel).facts[0]
+    denied = scenario.reserve(f"{channel}-{quantity}", quantity, channel).facts[0]
     assert isinstance(denied, ReservationDenied)
     return denied.reason
 
@@ -171,3 +171,11 @@ def test_given_stock_of_another_channel_only_then_stock_bound() -> None:
     scenario = Scenario()
     scenario.stock(100, "POS")
     assert _reason(scenario, 1, "ECOM") is ShortageReason.INSUFFICIENT_STOCK
+
+
+def test_given_shared_stock_fell_short_of_the_safety_stock_then_only_what_is_there_counts_without_it() -> None:
+    scenario = Scenario(policy(safety_stock=50))
+    scenario.stock(20)
+    assert _reason(scenario, 20) is ShortageReason.SAFETY_STOCK
+    assert _reason(Scenario(scenario.policy), 1) is ShortageReason.INSUFFICIENT_STOCK
+    assert _reason(scenario, 21, "POS") is ShortageReason.INSUFFICIENT_STOCK

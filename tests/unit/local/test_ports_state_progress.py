@@ -70,10 +70,13 @@ STEPS = (
 )
 
 
-def test_without_a_terminal_progress_is_plain_lines() -> None:
+@pytest.mark.parametrize(
+    ("terminal", "environment"), [(False, {}), (True, {"TERM": "dumb"}), (True, {"NO_COLOR": "1"})]
+)
+def test_where_escape_codes_are_not_wanted_progress_is_plain_lines(terminal: bool, environment: dict[str, str]) -> None:
     output = io.StringIO()
 
-    with shown(Console(file=output)) as report:
+    with shown(Console(file=output, force_terminal=terminal, _environ=environment)) as report:
         for step in STEPS:
             report(step)
 
@@ -88,10 +91,11 @@ def test_without_a_terminal_progress_is_plain_lines() -> None:
 def test_on_a_terminal_each_step_is_one_bar() -> None:
     output = io.StringIO()
 
-    with shown(Console(file=output, force_terminal=True, width=100)) as report:
+    with shown(Console(file=output, force_terminal=True, width=100, _environ={"TERM": "xterm"})) as report:
         for step in STEPS:
             report(step)
 
-    last = output.getvalue().splitlines()[-2:]
-    assert "Kafka 4.3.1 (3 of 3 jars)" in last[0]
-    assert "starting Kafka" in last[1]
+    *above, fetched, started, _ = output.getvalue().splitlines()
+    assert "Kafka 4.3.1 (3 of 3 jars)" in fetched
+    assert "starting Kafka" in started
+    assert any("port 9092 is taken, using 24711" in line for line in above)

@@ -1,5 +1,6 @@
 """Software is fetched once, whole or not at all, and what keeps it from being fetched is said."""
 
+import io
 import sys
 import threading
 import zipfile
@@ -162,7 +163,7 @@ def test_a_file_with_other_content_than_expected_is_refused(cache: Path, monkeyp
     def login_page(*_: object, **__: object) -> requests.Response:
         response = requests.Response()
         response.status_code = 200
-        response._content = b"<html>please log in</html>"
+        response.raw = io.BytesIO(b"<html>please log in</html>")
         return response
 
     monkeypatch.setattr(requests, "request", login_page)

@@ -1,0 +1,48 @@
+# `make` alone prints the targets. Needs Python 3.11 to 3.13 and access to the package registries; nothing else.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test test-fast clean
+
+help: ## Print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## Make the virtual environment .venv with all that development needs
+
+# python3 if it will do, else the newest that will; a word on what is missing otherwise.
+$(STAMP): pyproject.toml
+	@found=; fits='import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))'; \
+	for python in python3 python3.13 python3.12 python3.11; do \
+	    if "$$python" -c "$$fits" 2>/dev/null; then found=$$python; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	    echo "atp-stream needs Python 3.11, 3.12 or 3.13; python3 is: $$(python3 --version 2>&1)" >&2; exit 1; \
+	fi; \
+	if ! "$$found" -c 'import venv, ensurepip' 2>/dev/null; then \
+	    echo "$$found lacks the venv module; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; \
+	fi; \
+	"$$found" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: venv ## Watch it work: Kafka, registry, a worker and made-up events on this machine
+	$(BIN)/atp-stream demo
+
+check: venv ## Lint, formatting, types, import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: venv ## Run all tests (the first run fetches Kafka and a schema registry)
+	$(BIN)/pytest
+
+test-fast: venv ## Run the tests that need no servers
+	$(BIN)/pytest -m "not integration"
+
+clean: ## Remove everything that these targets made
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

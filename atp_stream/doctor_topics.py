@@ -1,0 +1,90 @@
+"""The doctor's look at topics: as in the catalogue, with the permissions and the replicas that a worker needs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from atp_stream import topics
+from atp_stream.contracts.catalogue import TopicSpec
+from atp_stream.doctor_finding import Finding
+from atp_stream.errors import ConfigurationError
+from atp_stream.kafka_admin import Cluster
+from atp_stream.settings import Settings
+
+# What the worker does with a topic of each role (Kafka's names of operations).
+_NEEDED = {
+    "input": frozenset({"READ", "DESCRIBE"}),
+    "internal": frozenset({"READ", "WRITE", "DESCRIBE"}),
+    "changelog": frozenset({"READ", "WRITE", "DESCRIBE"}),
+    "output": frozenset({"WRITE", "DESCRIBE"}),
+}
+
+
+def examine_topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
+    """Compare the topics with the catalogue, and look at permissions and replicas of those that are there."""
+    specs = topics.specs(settings)
+    states = topics.describe(cluster.admin, [spec.name for spec in specs])
+    differences = topics.compare(specs, states, topics.any_count(settings)).differences
+    missing = [difference for difference in differences if difference.what == "missing"]
+    if missing:
+        names = ", ".join(difference.topic for difference in missing)
+        yield Finding("topics", "fail", f"missing: {names}", missing[0].fix, ConfigurationError.exit_code)
+    for difference in differences:
+        if difference.what != "missing":
+            found = f"{difference.topic}: {difference.what} is {difference.found}, not {difference.expected}"
+            yield Finding("topics", "fail", found, difference.fix, ConfigurationError.exit_code)
+    if not differences:
+        yield Finding("topics", "ok", f"{len(specs)} topics are as the catalogue says")
+    yield from permissions(settings, specs, states)
+    yield from replication(settings, len(cluster.listeners), states)
+
+
+def permissions(
+    settings: Settings, specs: Sequence[TopicSpec], states: Mapping[str, topics.TopicState]
+) -> Iterator[Finding]:
+    """Compare what this user may do with each topic with what a worker does there."""
+    user = settings.kafka.sasl_username or "this user"
+    all_allowed = True
+    for spec in specs:
+        # A broker that does not say what is allowed gives none, and then there is nothing to compare.
+        allowed = states[spec.name].operations if spec.name in states else frozenset()
+        refused = sorted(_NEEDED[spec.role] - allowed) if allowed else []
+        if refused:
+            all_allowed = False
+            yield Finding(
+                "acl",
+                "fail",
+                f"{' and '.join(refused)} on topic {spec.name} is not allowed",
+                f"give {user} {', '.join(refused)} on topic {spec.name}",
+                ConfigurationError.exit_code,
+            )
+    if states and all_allowed:
+        yield Finding("acl", "ok", "what is needed is allowed on every topic")
+
+
+def replication(settings: Settings, brokers: int, states: Mapping[str, topics.TopicState]) -> Iterator[Finding]:
+    """Compare the replicas of the topics, and of those yet to be created, with the number of brokers."""
+    wanted = settings.topics.replication_factor
+    single = sorted(name for name, state in states.items() if state.replication_factor < min(brokers, 3))
+    if wanted > brokers:
+        yield Finding(
+            "replication",
+            "fail",
+            f"topics.replication_factor is {wanted}, and there are {brokers} brokers",
+            f"set topics.replication_factor to {brokers} or less",
+            ConfigurationError.exit_code,
+        )
+    elif single:
+        yield Finding(
+            "replication",
+            "warn",
+            f"fewer than {min(brokers, 3)} replicas, with {brokers} brokers: {', '.join(single)}",
+            f"set topics.replication_factor to {min(brokers, 3)}, and reassign the partitions there are",
+        )
+    elif wanted < min(brokers, 3):
+        yield Finding(
+            "replication",
+            "warn",
+            f"topics.replication_factor is {wanted}, with {brokers} brokers",
+            f"set topics.replication_factor to {min(brokers, 3)}",
+        )
+    else:
+        yield Finding("replication", "ok", f"factor {wanted} with {brokers} broker(s)")
