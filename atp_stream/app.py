@@ -4,6 +4,7 @@ What happens to one event: docs/life-of-an-event.md.
 """
 
 import asyncio
+import errno
 import logging
 import ssl
 import time
@@ -21,6 +22,7 @@ from atp_stream.errors import (
     DataError,
     PermissionDeniedError,
     SoftwareError,
+    TemporaryError,
     UnavailableError,
 )
 from atp_stream.observability import set_up_logging
@@ -39,6 +41,7 @@ from atp_stream.streaming.errors import (
 )
 from atp_stream.streaming.worker import Options, Worker
 from atp_stream.topics import STATE_TABLE, origins_name, specs
+from atp_stream.web.views import add_views
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ def run_worker(settings: Settings) -> int:
     try:
         schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
         worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop)
+        add_views(worker)
         failure = worker.run()
     except StreamingError as ended:
         failure = ended
@@ -97,6 +101,8 @@ def _options(settings: Settings) -> Options:
         most_records=worker.max_batch_records,
         dead_letters_per_minute=worker.dead_letters_per_minute,
         session_timeout=worker.session_timeout_seconds,
+        web_host=worker.web_host,
+        web_port=worker.web_port,
     )
 
 
@@ -158,6 +164,13 @@ def _explained(failure: BaseException, settings: Settings) -> AppError:
         return _KINDS[type(failure)](failure.message, cause=failure.cause, fix=failure.fix)
     if isinstance(failure, RegistryError):
         return described(failure, settings.registry)
+    if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
+        return TemporaryError(
+            f"port {settings.worker.web_port} was taken while the worker started",
+            cause=str(failure),
+            setting="worker.web_port",
+            fix="start the worker again: another free port is then chosen",
+        )
     log.error("the worker was ended by a bug; nothing of its last batch was committed", exc_info=failure)
     return SoftwareError(
         "the worker was ended by a bug; nothing of its last batch was committed",

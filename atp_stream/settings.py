@@ -77,6 +77,12 @@ def _exact(value: Any) -> Any:
     return Decimal(str(value))
 
 
+def _loopback(value: str) -> str:
+    if value not in ("127.0.0.1", "::1", "localhost"):
+        raise ValueError("127.0.0.1, ::1 or localhost: the web view has no authentication in this version")
+    return value
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -191,7 +197,7 @@ class WorkerSettings(Section):
     dead_letters_per_minute: Annotated[int, Field(ge=0)] = 1_000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    web_host: str = "127.0.0.1"
+    web_host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
     web_port: Annotated[int, Field(ge=0, le=65535)] = 6066
 
 

@@ -37,10 +37,10 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
     host, wanted = settings.worker.web_host, settings.worker.web_port
     with held(settings.worker.data_dir) as directory:
         port = free_port(host, wanted, explicit=loaded.origin("worker.web_port").kind != "default")
-        if port != wanted:
-            note(f"web view: port {wanted} is taken, using {port}" if wanted else f"web view: using port {port}")
         settings = settings.replaced({"worker.data_dir": directory, "worker.web_port": port})
         check_start(settings, note)
+        if port != wanted:
+            note(f"web view: port {wanted} is taken, using {port}" if wanted else f"web view: using port {port}")
         from atp_stream.app import run_worker
 
         return run_worker(settings)

@@ -45,6 +45,8 @@ class Options:
     partitions: int
     dead_letters: str
     origins: str
+    web_host: str = "127.0.0.1"
+    web_port: int = 6066
     most_records: int = 20_000
     dead_letters_per_minute: int = 1_000
     session_timeout: float = 6.0
@@ -105,7 +107,9 @@ class Worker:
             broker_max_poll_interval=300.0,
             stream_wait_empty=False,
             stream_recovery_delay=0,
-            web_enabled=False,
+            web_bind=options.web_host,
+            web_host=options.web_host,
+            web_port=options.web_port,
             worker_redirect_stdouts=False,
         )
         app.transport = Transport(
@@ -181,7 +185,8 @@ class Worker:
             worker.execute_from_commandline()
         except SystemExit as end:
             if end.code and self.failure is None:
-                self.failure = RuntimeError(f"Faust ended the worker with exit code {end.code}")
+                # Faust turns what kept it from starting into an exit code; the cause hangs on that.
+                self.failure = end.__context__ or RuntimeError(f"Faust ended with exit code {end.code}")
         return self.failure
 
 

@@ -1,0 +1,1 @@
+"""The whole pipeline on a real Kafka and registry with real worker processes: what its tests share."""
