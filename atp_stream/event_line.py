@@ -32,8 +32,10 @@ def as_line(received: Received) -> tuple[str, str | None]:
     elif received.kind == DEAD_LETTER:
         body = dead_letter(received)
     else:
-        causation, channel = received.headers.get("causation-id", "?"), str(received.fields["channel"])
-        body = f"{received.key:24}  {channel:12} {numbers(received):50}  #{received.sequence:<6} caused by {causation}"
+        fields, causation = received.fields, received.headers.get("causation-id", "?")
+        item = f"{fields['tenantId']}/{fields['itemId']}"
+        what = f"{item:24}  {fields['channel']:12} {numbers(received):44}"
+        body = f"{what}  #{received.sequence:<6} caused by {causation}"
     return printable(f"{clock(received.time)}  {WORDS[received.kind]:12}  {body}"), color
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from atp_stream.errors import EXIT_OK, DataError, UnavailableError
-from atp_stream.feed_events import FeedEvent, InventoryCore
+from atp_stream.feed_core import InventoryCore
+from atp_stream.feed_events import FeedEvent
 from atp_stream.feed_progress import progress_on
 from atp_stream.feed_records import RecordMaker
 from atp_stream.feed_writers import open_writers

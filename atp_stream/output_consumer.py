@@ -51,8 +51,11 @@ class OutputConsumer:
 
     def receive(self, seconds: float) -> Iterator[Received]:
         """Yield what has arrived, waiting at most so long for the first of it. Errors: AppError, what will not pass."""
-        messages = self._consumer.consume(_MOST_AT_ONCE, seconds)
-        for message in messages:
+        first = self._consumer.poll(seconds)
+        if first is None:
+            return
+        # What else is here already; `consume` with a time to wait would wait for all of it.
+        for message in (first, *self._consumer.consume(_MOST_AT_ONCE, 0)):
             error = message.error()
             if error is None:
                 self.away = None

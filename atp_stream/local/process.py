@@ -1,4 +1,4 @@
-"""A process of the local cluster: in a session of its own, recognised by pid and start time, ended for sure."""
+"""A process of the local cluster or the demo: in a session of its own, known by pid and start time, ended for sure."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -15,7 +15,7 @@ import psutil
 _SAME_START_SECONDS = 2.0
 _POLL_SECONDS = 0.02
 
-#: All that a process sees of the environment: settings meant for other Java programs (JAVA_TOOL_OPTIONS, QUARKUS_...)
+#: All that a server sees of the environment: settings meant for other Java programs (JAVA_TOOL_OPTIONS, QUARKUS_...)
 #: must not change what runs, nor secrets live on in it.
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C.UTF-8"}
 
@@ -37,10 +37,20 @@ class Process:
     def __init__(self, pid: int, created: float) -> None:
         self.pid = pid
         self.created = created
+        self.exit_code: int | None = None
+        """How it ended, once `alive` has found a child of this process ended; negative: by that signal."""
 
     @classmethod
-    def start(cls, command: Sequence[str | Path], directory: Path, log: Path, *, tied: bool) -> "Process":
-        """Start the command in the directory, with its output in the log file.
+    def start(
+        cls,
+        command: Sequence[str | Path],
+        directory: Path,
+        log: Path,
+        *,
+        tied: bool,
+        environment: Mapping[str, str] = ENVIRONMENT,
+    ) -> "Process":
+        """Start the command in the directory, with its output in the log file and nothing else in its environment.
 
         tied: it must not outlive this process, however that ends (on systems other than Linux, save a kill).
         """
@@ -55,7 +65,7 @@ class Process:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 cwd=directory,
-                env=ENVIRONMENT,
+                env=environment,
                 start_new_session=True,  # Ctrl-C is for the one who started it, who then ends it in order
             )
         _children[child.pid] = child
@@ -68,6 +78,7 @@ class Process:
             if child.poll() is None:
                 return True
             del _children[self.pid]
+            self.exit_code = child.returncode
             return False
         try:
             found = psutil.Process(self.pid)

@@ -57,8 +57,6 @@ class Decide:
     def process(self, partition: Partition, records: Sequence[Record], transaction: Transaction) -> None:
         """Decide each record, in the order of the log."""
         batch = _Batch(transaction.state(partition.number))
-        if self._claim is not None:
-            self._check_partitioner(records[0])
         for record in records:
             try:
                 event = self._event(record)
@@ -66,8 +64,9 @@ class Decide:
                 transaction.refuse(record, bad.error_class, bad.message)
                 continue
             key = item_key(event.tenant_id, event.item_id)
-            if self._claim is not None and record.key != key:
-                raise _wrong_claim(record, f"its key is {record.key!r}, not {key!r}")
+            is_new = batch.load(key)
+            if self._claim is not None:
+                self._check_claim(record, key, is_new)
             decision = batch.decide(key, event, self._policy)
             if decision.outcome is Outcome.OUT_OF_RANGE:
                 transaction.refuse(
@@ -83,10 +82,16 @@ class Decide:
                 self._emit(batch, key, event, facts, trace, transaction)
         batch.write()
 
-    def _check_partitioner(self, record: Record) -> None:
-        """Find out a producer that spreads the right keys in another way: one item would have two states."""
-        if record.key is not None and (expected := partition_of(record.key, self._partitions)) != record.partition:
-            raise _wrong_claim(record, f"the key {record.key!r} lies in partition {record.partition}, not {expected}")
+    def _check_claim(self, record: Record, key: bytes, is_new: bool) -> None:
+        """Find out a producer with other keys, or one that spreads the right ones in another way.
+
+        With either, one item would have two states. The partition is worked out for new items only: where an item is
+        known already, it has been found right.
+        """
+        if record.key != key:
+            raise _wrong_claim(record, f"its key is {record.key!r}, not {key!r}")
+        if is_new and (expected := partition_of(key, self._partitions)) != record.partition:
+            raise _wrong_claim(record, f"the key {key!r} lies in partition {record.partition}, not {expected}")
 
     def _event(self, record: Record) -> Input:
         if self._claim is None:
@@ -120,12 +125,17 @@ class _Batch:
         #: For `latest_per_batch`: what was decided and is not emitted yet, by item key.
         self.later: dict[bytes, list[tuple[Input, tuple[Fact, ...], bytes | None]]] = {}
 
+    def load(self, key: bytes) -> bool:
+        """Load the item with this key. Returns whether nothing is known of it yet."""
+        if key in self.items:
+            return False
+        stored = self._state.get(key)
+        self._loaded[key] = self.items[key] = NEW_ITEM if stored is None else decode_item(stored)
+        return stored is None
+
     def decide(self, key: bytes, event: Input, policy: Policy) -> Decision:
-        """Decide an event of the item with this key, and keep the state that follows."""
-        item = self.items.get(key)
-        if item is None:
-            stored = self._state.get(key)
-            item = self._loaded[key] = self.items[key] = NEW_ITEM if stored is None else decode_item(stored)
+        """Decide an event of the item with this key, which is loaded, and keep the state that follows."""
+        item = self.items[key]
         if isinstance(event, StockAvailabilityChanged):
             decision = decide(item, None, event, policy)
         else:

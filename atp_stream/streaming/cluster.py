@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from .bounded import Hung, bounded
 from .errors import ClusterUnreachable, NotPermitted, Superseded
 from .records import Partition
 
@@ -21,6 +22,7 @@ log = logging.getLogger(__name__)
 KafkaConfig = Mapping[str, str | int | float | bool]
 
 _CALL_SECONDS = 5.0
+_MOST_CALLS = 4  # that a reading makes before it gives way to the next try
 _PAUSE_SECONDS = 0.2
 _RESTORE_BATCH = 20_000
 
@@ -83,15 +85,17 @@ class Cluster:
         until = time.monotonic() + self._deadline
         while not should_stop():
             try:
-                return call()
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
+                return bounded(call, _CALL_SECONDS * _MOST_CALLS)
+            except (KafkaException, Hung) as failure:
+                hung = KafkaError(KafkaError._TIMED_OUT, "the call hangs")
+                error: KafkaError = hung if isinstance(failure, Hung) else failure.args[0]
                 refuse(error)
                 if time.monotonic() > until:
                     raise ClusterUnreachable(
                         f"no answer from the cluster for {self._deadline:.0f} s: {what}",
                         cause=error.str(),
-                        fix="check that the brokers run and can be reached, then start the worker again",
+                        fix="check that the brokers run and can be reached; if they do, a transaction may have been left "
+                        "hanging by one of them: see docs/operations.md",
                     ) from failure
                 log.warning("%s: %s; asking again", what, error.str())
             time.sleep(_PAUSE_SECONDS)
@@ -164,7 +168,7 @@ class Cluster:
             while left:
                 if should_stop():
                     raise Superseded
-                messages = client.consume(_RESTORE_BATCH, timeout=0.1)
+                messages = _without_failures(client.consume(_RESTORE_BATCH, timeout=0.1))
                 if messages:
                     heard = time.monotonic()
                 elif time.monotonic() - heard > self._deadline:
@@ -189,15 +193,27 @@ class Cluster:
         records = [each for each in messages if each.error() is None and _offset(each) < end]
         if records:
             consume(partition, records)
-        for each in messages:
-            error = each.error()
-            if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                refuse(error)
-                if not error.retriable():
-                    raise KafkaException(error)
         # A partition's end is said with the offset that follows its last record, transaction markers included.
         if _offset(messages[-1]) + (messages[-1].error() is None) >= end:
             del left[partition]
+
+
+def _without_failures(messages: list[Message]) -> list[Message]:
+    """Leave out what is neither a record nor the end of a partition; librdkafka tries again by itself.
+
+    Raises what will not pass: a refusal, or a span whose records are gone.
+    """
+    kept = []
+    for each in messages:
+        error = each.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            kept.append(each)
+            continue
+        refuse(error)
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise KafkaException(error)
+        log.warning("reading %s[%s]: %s", each.topic(), each.partition(), error.str())
+    return kept
 
 
 def _offset(message: Message) -> int:

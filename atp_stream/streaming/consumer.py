@@ -1,7 +1,8 @@
 """Faust's Kafka transport, batch-wise: one message per fetch, behind the gate, read_committed, without own commits.
 
 Faust delivers record by record, commits offsets by itself and fetches before it seeks; none of that carries
-exactly-once batches (design section 6). What is relied on of its internals is held by tests/integration/test_faust.py.
+exactly-once batches (design section 6). What is relied on of its internals is held by
+tests/integration/test_faust_internals.py.
 """
 
 import asyncio
@@ -97,10 +98,19 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         Without a position aiokafka would look for one, and find an error where nothing was committed.
         """
+        self.gate.close()
         consumer = self._ensure_consumer()
         for partition in assigned:
             consumer.pause(partition)
             consumer.seek(partition, 0)
+
+    @override
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing: Faust would complain of what the gate holds back, changelogs for ever."""
+
+    @override
+    def verify_recovery_event_path(self, now: float, tp: TP) -> None:
+        """Do nothing, as above."""
 
     async def open_gate(self, membership: Membership, offsets: Mapping[Partition, int]) -> bool:
         """Seek to `offsets` and open the gate, unless the group has moved on from `membership`.
@@ -111,7 +121,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
 
         async def in_thread() -> bool:
             consumer = self._ensure_consumer()
-            if not membership.is_valid or self.membership() != membership:
+            rebalancing = consumer._subscription.reassignment_in_progress  # begun, and no word of it in `membership`
+            if rebalancing or not membership.is_valid or self.membership() != membership:
                 return False
             for partition, offset in offsets.items():
                 consumer.seek(TopicPartition(*partition), offset)
@@ -129,8 +140,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         timeout: float | None = None,
         max_records: int | None = None,
     ) -> Any:
+        _raise_errors(consumer)
         opening = self.gate.opening
-        if opening is None:
+        if opening is None or not self.consumer.flow_active:
             with consumer._fetcher._subscriptions.fetch_context():  # a long restore is no reason to leave the group
                 await asyncio.sleep(PAUSE_SECONDS)
             return {}
@@ -144,7 +156,9 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         opening = self.gate.opening
         if not records or opening is None or opening.membership != self.membership():
             return {}
-        return Fetch(opening, {Partition(tp.topic, tp.partition): found for tp, found in records.items()})
+        opening.fetched += 1
+        by_partition = {Partition(tp.topic, tp.partition): found for tp, found in records.items()}
+        return Fetch(opening, opening.fetched, by_partition)
 
 
 class Consumer(driver.Consumer):
@@ -187,10 +201,12 @@ class Consumer(driver.Consumer):
         """Do nothing: only the gate seeks."""
 
     @override
+    def close(self) -> None:
+        """Do nothing: Faust calls it for a rebalance during a stop, in another thread, and then leaves no group."""
+
+    @override
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Any]]:
-        if not self.flow_active:
-            await self.wait(self.can_resume_flow)  # type: ignore[arg-type]
-        # Asked even without partitions: a worker that does not poll is put out of the group for good.
+        # Asked even without partitions and in a rebalance: a worker that does not poll is put out of the group.
         try:
             fetch: Any = await self._getmany(self._get_active_partitions(), timeout)
         except KafkaError as error:
@@ -247,6 +263,15 @@ def consumer_of(app: AppT) -> Consumer:
     if not isinstance(consumer, Consumer):
         raise TypeError(f"the app was built without the batch transport: {type(consumer)}")
     return consumer
+
+
+def _raise_errors(consumer: aiokafka.AIOKafkaConsumer) -> None:
+    """Raise what ended or stopped aiokafka's tasks. It waits there for a reader who asks, and Faust never does."""
+    if consumer._closed:
+        return
+    consumer._coordinator.check_errors()
+    if consumer._fetcher.error_future.done():
+        consumer._fetcher.error_future.result()
 
 
 def _explained(error: Exception) -> Exception:

@@ -81,19 +81,25 @@ class Engine:
     async def run(self, stream: StreamT[Fetch]) -> None:
         """Process the stream for as long as it lasts."""
         async for fetches in _drained(stream, self.most_records):
-            # Shielded: a transaction that has begun ends, even if Faust cancels the agent.
-            await asyncio.shield(asyncio.ensure_future(self.process(fetches)))
+            await self.process(fetches)
 
     async def process(self, fetches: Sequence[Fetch]) -> None:
         """Make one transaction of what was fetched; drop what was fetched under an opening that is over."""
+        opening = self.gate.opening
+        batch = self._accept(fetches, opening)
+        if not batch or opening is None:
+            return
+        # Without the lock: neither a hand-over nor an order to end waits for what does not answer outside.
+        for partition, records in batch.items():
+            await self.sources[partition.topic].stage.prepare(records)
+        # Shielded: a transaction that has begun ends, even if Faust cancels the agent.
+        await asyncio.shield(asyncio.ensure_future(self._transact(batch, opening)))
+
+    async def _transact(self, batch: Batch, opening: Opening) -> None:
+        """Make one transaction of the batch, unless the opening it was fetched under is over."""
         async with self.lock:
-            opening = self.gate.opening
-            batch = self._accept(fetches, opening)
-            if not batch or opening is None:
-                return
-            for partition, records in batch.items():
-                await self.sources[partition.topic].stage.prepare(records)
             if self.gate.opening is not opening:
+                self.counters.dropped += sum(map(len, batch.values()))
                 return
             began = time.perf_counter()
             transaction = self._fill(batch)
@@ -128,6 +134,12 @@ class Engine:
             if fetch.opening is not opening:
                 self.counters.dropped += fetch.size
                 continue
+            fetch.opening.taken += 1
+            if fetch.number != fetch.opening.taken:
+                log.error("a fetch was lost on its way to the engine: reading from the committed offsets again")
+                self.gate.close()
+                self.on_lost()
+                return {}
             for partition, records in fetch.records.items():
                 batch.setdefault(partition, []).extend(records)
         return batch

@@ -15,18 +15,25 @@ from .records import Partition, Record
 class Opening:
     """One opening of the gate. Compared by identity: a second opening under the same membership is another one.
 
-    `waiting` counts the records fetched under it that the engine has not taken yet.
+    `waiting` counts the records fetched under it that the engine has not taken yet; `fetched` and `taken` number the
+    fetches made and taken, so that none is lost on its way through Faust unnoticed.
     """
 
     membership: Membership
     waiting: int = 0
+    fetched: int = 0
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """What one fetch brought: raw records by partition, in offset order, and the opening it was made under."""
+    """What one fetch brought: raw records by partition, in offset order, and the opening it was made under.
+
+    `number` counts the fetches of the opening from 1 on.
+    """
 
     opening: Opening
+    number: int
     records: Mapping[Partition, Sequence[Record]]
 
     @property

@@ -92,7 +92,9 @@ def describe_topics(kafka: KafkaConfig, topics: Iterable[str]) -> dict[str, Topi
     found = {}
     for topic, future in futures.items():
         description = future.result()
-        found[topic] = TopicFacts(str(description.topic_id), len(description.partitions))
+        # As Kafka's own tools write it, and fit for a file name; librdkafka writes "+" and "/".
+        topic_id = str(description.topic_id).replace("+", "-").replace("/", "_")
+        found[topic] = TopicFacts(topic_id, len(description.partitions))
     return found
 
 

@@ -10,9 +10,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
+from .bounded import Hung, bounded
 from .cluster import KafkaConfig, ShouldStop, never, refuse
 from .errors import ClusterUnreachable, NotPermitted, Superseded
 from .membership import NO_MEMBER, Membership, group_metadata
@@ -20,6 +22,7 @@ from .membership import NO_MEMBER, Membership, group_metadata
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 5.0
+_GRACE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.1
 #: A commit that took this long may have lost its connection on the way.
 _SLOW_COMMIT_SECONDS = 2.0
@@ -79,22 +82,20 @@ class TransactionalProducer:
         producer = Producer(self._config)
         until = time.monotonic() + self._deadline
         while not should_stop():
-            try:
-                producer.init_transactions(_CALL_SECONDS)
+            error = _outcome(partial(producer.init_transactions, _CALL_SECONDS))
+            if error is None:
                 self._producer = producer
                 return
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
-                _refuse(error)
-                if time.monotonic() > until:
-                    raise ClusterUnreachable(
-                        f"the transaction coordinator did not answer for {self._deadline:.0f} s",
-                        cause=error.str(),
-                        fix="check that the brokers run and can be reached, then start the worker again",
-                    ) from failure
-                log.warning("starting the transactional producer: %s; asking again", error.str())
-                if error.fatal() or not error.retriable():
-                    producer = Producer(self._config)
+            _refuse(error)
+            if time.monotonic() > until:
+                raise ClusterUnreachable(
+                    f"the transaction coordinator did not answer for {self._deadline:.0f} s",
+                    cause=error.str(),
+                    fix="check that the brokers run and can be reached, then start the worker again",
+                )
+            log.warning("starting the transactional producer: %s; asking again", error.str())
+            if error.fatal() or not error.retriable():
+                producer = Producer(self._config)
             time.sleep(_PAUSE_SECONDS)
         raise Superseded
 
@@ -186,14 +187,12 @@ class TransactionalProducer:
     def _call(self, what: str, until: float, call: Callable[[Producer], object]) -> KafkaError | None:
         """Make a call of the transaction, again while it is retriable. Returns how it failed, if it did."""
         while True:
-            try:
-                call(self._ready())
+            error = _outcome(partial(call, self._ready()))
+            if error is None:
                 return None
-            except KafkaException as failure:
-                error: KafkaError = failure.args[0]
-                if error.fatal() or error.txn_requires_abort() or not error.retriable() or time.monotonic() > until:
-                    return error
-                log.warning("%s: %s; making the same call again", what, error.str())
+            if error.fatal() or error.txn_requires_abort() or not error.retriable() or time.monotonic() > until:
+                return error
+            log.warning("%s: %s; making the same call again", what, error.str())
             time.sleep(_PAUSE_SECONDS)
 
     def _settle(self, error: KafkaError, what: str) -> Outcome:
@@ -221,9 +220,22 @@ class TransactionalProducer:
         return self._producer
 
     def _discard(self) -> None:
-        if self._producer is not None:
-            self._producer.purge()
-            self._producer = None
+        self._producer = None
+
+
+def _outcome(call: Callable[[], object]) -> KafkaError | None:
+    """Make a call that takes at most `_CALL_SECONDS` by itself, and return how it failed, if it did.
+
+    One that hangs counts as fatal: its producer is of no use any more, and a new one settles what it left.
+    """
+    try:
+        bounded(call, _CALL_SECONDS + _GRACE_SECONDS)
+    except KafkaException as failure:
+        error: KafkaError = failure.args[0]
+        return error
+    except Hung:
+        return KafkaError(KafkaError._TIMED_OUT, "the call hangs, its producer is given up", fatal=True)
+    return None
 
 
 def _refuse(error: KafkaError) -> None:

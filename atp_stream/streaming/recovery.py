@@ -73,7 +73,12 @@ class Recovery(FaustRecovery):
         return bool(self._abandoned or self.should_stop or self.signal_recovery_start.is_set())
 
     async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        result = await asyncio.to_thread(call, *arguments)
+        running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+        try:
+            result = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])  # it gives way by itself, and the lock is not free before
+            raise
         if self._is_superseded():
             raise Superseded
         return result

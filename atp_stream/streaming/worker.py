@@ -98,7 +98,7 @@ class Worker:
             topic_allow_declare=False,
             topic_disable_leader=True,
             table_standby_replicas=0,
-            broker_max_poll_records=options.most_records // 4,
+            broker_max_poll_records=max(1, options.most_records // 4),
             consumer_max_fetch_size=_FETCH_BYTES,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=min(1.0, options.session_timeout / 4),
@@ -210,5 +210,7 @@ def transactional_id(data_dir: Path) -> str:
     path = data_dir / "transactional-id"
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"atp-{uuid.uuid4()}\n")
+        whole = path.with_suffix(".new")
+        whole.write_text(f"atp-{uuid.uuid4()}\n")
+        whole.replace(path)  # never an empty one, whenever the process is killed
     return path.read_text().strip()

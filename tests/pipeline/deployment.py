@@ -67,6 +67,7 @@ class Deployment:
         self.sources = {f"{name}.{suffix}": source for suffix, source in sources.items()}
         self.changes, self.dead_letters = f"{name}.changes", f"{name}.dead-letters"
         self.changelog, self.origins = f"{name}-state-changelog", f"{name}-origins"
+        self.internal = [self.changes, self.changelog]
         self.core = Core(name)
         self.workers: list[WorkerProcess] = []
         self.environment = {**self._settings(), **(settings or {})}
@@ -75,8 +76,16 @@ class Deployment:
         #: Schemas that Core's records may have, by id.
         self.schemas: dict[int, Any] = {}
         self._ids: dict[tuple[str, bool], int] = {}
-        self._producer = Producer({"bootstrap.servers": servers, "enable.idempotence": True, "linger.ms": 0})
-        self._group = Consumer({"bootstrap.servers": servers, "group.id": name, "enable.auto.commit": False})
+        self._producer = Producer(
+            {
+                "bootstrap.servers": servers,
+                "enable.idempotence": True,
+                "linger.ms": 20,
+                "partitioner": "murmur2_random",
+                "log_level": 0,
+            }
+        )
+        self._group = Consumer({"bootstrap.servers": servers, "group.id": name, "enable.auto.commit": False, "log_level": 0})
         self.published = 0
 
     def _settings(self) -> dict[str, str]:
@@ -116,11 +125,15 @@ class Deployment:
                     schema = writer_schema(source.event) if plain else schema_named(source.event)
                     self._ids[topic, plain] = register_schema(self.registry_url, f"{topic}-value", schema)
                     self.schemas[self._ids[topic, plain]] = schema
-        apply(self.admin, topics.plan(self.admin, topics.specs(self.settings), topics.any_count(self.settings)), 1)
+        self.apply_topics()
         register(self.settings)
         with Log(self.servers, OUTPUTS.values()) as log:
             self.began: Offsets = log.ends()
         return self
+
+    def apply_topics(self) -> None:
+        """Create what is missing, by the product's own function."""
+        apply(self.admin, topics.plan(self.admin, topics.specs(self.settings), topics.any_count(self.settings)), 1)
 
     def worker(self, name: str = "w1", command: Iterable[str] = ("-m", "atp_stream", "worker")) -> WorkerProcess:
         """Return a worker, not started yet."""
@@ -223,6 +236,13 @@ class Deployment:
         found = self._group.committed(wanted, timeout=_SECONDS)
         return {(each.topic, each.partition): each.offset if each.offset >= 0 else None for each in found}
 
+    def held_back(self) -> dict[tuple[str, int], int]:
+        """Internal partitions with records that are neither committed nor aborted: where the visible ones end."""
+        with Log(self.servers, self.internal) as stable:
+            ends = stable.ends()
+        with Log(self.servers, self.internal, isolation="read_uncommitted") as written:
+            return {place: ends[place] for place, end in written.ends().items() if ends[place] != end}
+
     def _numbers(self, topic: str) -> range:
         return range(len(self._group.list_topics(topic, timeout=_SECONDS).topics[topic].partitions))
 
@@ -237,7 +257,10 @@ class Deployment:
         return [entry for entry in found if entry.key is not None and entry.key.startswith(prefix)]
 
     def settled(self) -> list[Entry]:
-        """Wait until all that was published is processed and committed; return what was decided on, in log order."""
+        """Wait until all that was published is processed and committed; return what was decided on.
+
+        In the order of each log; those of topics keyed by item come before the changes log.
+        """
         sources = list(self.sources)
         with Log(self.servers, sources) as log:
 
@@ -262,7 +285,7 @@ class Deployment:
             )
             decided = [*log.entries]
         keyed = [topic for topic, source in self.sources.items() if source.keyed_by_item]
-        return [*decided, *(read(self.servers, keyed) if keyed else [])]
+        return [*(read(self.servers, keyed) if keyed else []), *decided]
 
     def verify(self) -> dict[bytes, Item]:
         """Wait until all is quiet, then hold outputs and changelog against the oracle; return what it worked out."""

@@ -41,6 +41,7 @@ class Log:
                 "enable.auto.commit": False,
                 "isolation.level": isolation or "read_committed",
                 "enable.partition.eof": True,
+                "log_level": 0,
                 "auto.offset.reset": "error",
                 "fetch.wait.max.ms": 20,
             }

@@ -44,6 +44,7 @@ class WorkerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=Path(__file__).parents[2],
                 env={**self._environment, **environment},
                 preexec_fn=_die_with_parent,
             )

@@ -1,0 +1,42 @@
+"""Calls into librdkafka that come back in any case.
+
+Its transactional calls take a time-out, and still have been seen to block for good when the broker is killed in the
+middle of one (2.16; tests/integration/test_streaming_broker_restart.py). Such a call is left behind in a thread of its
+own: what it belongs to is thrown away, and a new client settles the matter.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Hung(Exception):
+    """A call did not come back within its time; its outcome is not known."""
+
+
+class _Call(threading.Thread, Generic[T]):
+    def __init__(self, call: Callable[[], T]) -> None:
+        super().__init__(daemon=True, name="librdkafka call")  # never waited for when the process ends
+        self._call = call
+        self.result: T | None = None
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.result = self._call()
+        except BaseException as failure:
+            self.failure = failure
+
+
+def bounded(call: Callable[[], T], seconds: float) -> T:
+    """Return what `call` returns, raise what it raises, or `Hung` after so many seconds."""
+    thread = _Call(call)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        raise Hung
+    if thread.failure is not None:
+        raise thread.failure
+    return thread.result  # type: ignore[return-value]

@@ -1,0 +1,42 @@
+"""The gate: what was fetched under one opening is of no use under another."""
+
+from atp_stream.streaming.gate import Fetch, Gate, Opening
+from atp_stream.streaming.membership import Membership
+from atp_stream.streaming.records import Partition
+
+from .samples import Consumed
+
+MEMBER = Membership(1, "m")
+
+
+def test_given_a_new_gate_then_it_is_shut() -> None:
+    assert Gate().opening is None
+
+
+def test_given_a_gate_when_opened_twice_under_one_membership_then_the_openings_differ() -> None:
+    gate = Gate()
+    gate.open(MEMBER)
+    first = gate.opening
+    gate.close()
+    assert gate.opening is None
+    gate.open(MEMBER)
+    assert first is not None
+    assert gate.opening is not None
+    assert gate.opening is not first
+    assert gate.opening != first
+    assert gate.opening.membership == first.membership
+
+
+def test_given_a_new_opening_then_nothing_waits_and_nothing_was_fetched_under_it() -> None:
+    gate = Gate()
+    gate.open(MEMBER)
+    assert gate.opening is not None
+    gate.opening.waiting = gate.opening.fetched = gate.opening.taken = 5
+    gate.open(MEMBER)
+    assert (gate.opening.waiting, gate.opening.fetched, gate.opening.taken) == (0, 0, 0)
+
+
+def test_given_records_of_several_partitions_then_the_size_of_a_fetch_counts_all() -> None:
+    records = {Partition("a", 0): [Consumed(), Consumed()], Partition("b", 3): [Consumed()]}
+    assert Fetch(Opening(MEMBER), 1, records).size == 3
+    assert Fetch(Opening(MEMBER), 1, {}).size == 0

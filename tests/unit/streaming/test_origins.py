@@ -1,0 +1,45 @@
+"""Origins: a first start, a loss and a topic created again are told from one another."""
+
+import json
+
+import pytest
+
+from atp_stream.streaming.errors import StateMismatch
+from atp_stream.streaming.origins import Origin, Origins, TopicFacts
+from atp_stream.streaming.records import Partition
+
+KNOWN = Origins({"stock": Origin("id-1", (5, 0))})
+
+
+def test_given_a_topic_without_origin_then_all_its_partitions_are_missing() -> None:
+    missing = KNOWN.missing({"stock": TopicFacts("id-1", 2), "created": TopicFacts("id-2", 2)})
+    assert missing == [Partition("created", 0), Partition("created", 1)]
+
+
+def test_given_more_partitions_than_before_then_the_new_ones_are_missing() -> None:
+    assert KNOWN.missing({"stock": TopicFacts("id-1", 4)}) == [Partition("stock", 2), Partition("stock", 3)]
+
+
+def test_given_a_source_that_is_no_longer_read_then_nothing_is_missing() -> None:
+    assert KNOWN.missing({}) == []
+
+
+def test_given_a_topic_of_another_id_then_it_is_refused_and_both_ids_are_named() -> None:
+    with pytest.raises(StateMismatch) as caught:
+        KNOWN.missing({"stock": TopicFacts("id-9", 2)})
+    assert "id-9" in caught.value.cause
+    assert "id-1" in caught.value.cause
+
+
+def test_given_starts_of_missing_partitions_when_extended_then_known_starts_stay() -> None:
+    sources = {"stock": TopicFacts("id-1", 3), "created": TopicFacts("id-2", 1)}
+    starts = {Partition("stock", 2): 70, Partition("created", 0): 9}
+    extended = KNOWN.extended(sources, starts)
+    assert extended.missing(sources) == []
+    assert [extended.start("stock", n) for n in range(3)] == [5, 0, 70]
+    assert extended.start("created", 0) == 9
+    assert KNOWN.missing({"created": sources["created"]}) == [Partition("created", 0)]  # the old ones are as they were
+
+
+def test_given_an_origin_when_written_then_id_and_starts_are_readable() -> None:
+    assert json.loads(KNOWN.record("stock")) == {"topic-id": "id-1", "starts": [5, 0]}
