@@ -2,12 +2,45 @@
 
 import logging
 import sys
+import time
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
 
 #: What Faust and the Kafka clients say at their own level of detail is of interest only when it goes wrong.
+_LIBRDKAFKA = "atp_stream.streaming.librdkafka"
 _QUIET = ("aiokafka", "faust", "mode", "asyncio", "httpx", "httpcore")
+
+
+class Repeats(logging.Filter):
+    """Lets one line of a kind through every few seconds.
+
+    A broker that is away makes each of the Kafka clients say so several times a second. What differs in its arguments
+    only is of the same kind; `clock` is in seconds.
+    """
+
+    _EVERY_SECONDS = 5.0
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._clock = clock
+        self._seen: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the line is to be shown; say how many were not."""
+        if record.name.startswith("atp_stream") and record.name != _LIBRDKAFKA:
+            return True
+        kind = (record.name, record.levelno, str(record.msg)[:60])
+        now = self._clock()
+        last, dropped = self._seen.get(kind, (-self._EVERY_SECONDS, 0))
+        if now - last < self._EVERY_SECONDS:
+            self._seen[kind] = (last, dropped + 1)
+            return False
+        if dropped:
+            record.msg, record.args = f"{record.getMessage()} ({dropped} more like it)", ()
+        self._seen[kind] = (now, 0)
+        return True
 
 
 def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
@@ -36,6 +69,7 @@ def set_up_logging(level: str, form: Literal["text", "json"]) -> None:
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stderr)
+    handler.addFilter(Repeats())
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -32,7 +32,9 @@ from atp_stream.settings_names import (
 # Variables of the program that are not settings: where the settings and the downloaded software are.
 NOT_SETTINGS = frozenset({"ATP_CONFIG", "ATP_CACHE_DIR", "ATP_LOCAL_DIR"})
 # Kubernetes puts such variables into every container when a service is called "atp" or "atp-...". A setting has "__".
-_SERVICE_LINK = re.compile(r"^ATP_(?!.*__)([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP)(_[A-Z]+)?)?)$")
+_SERVICE_LINK = re.compile(
+    r"^ATP_(?!.*__)([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP)(_[A-Z]+)?)?)$"
+)
 
 
 @dataclass(frozen=True, slots=True)

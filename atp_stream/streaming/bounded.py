@@ -1,7 +1,7 @@
 """Calls into librdkafka that come back in any case.
 
 Its transactional calls take a time-out, and still have been seen to block for good when the broker is killed in the
-middle of one (2.16; tests/integration/test_streaming_broker_restart.py). Such a call is left behind in a thread of its
+middle of one (confluent-kafka 2.16, `send_offsets_to_transaction`). Such a call is left behind in a thread of its
 own: what it belongs to is thrown away, and a new client settles the matter.
 """
 

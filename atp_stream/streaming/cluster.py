@@ -17,6 +17,8 @@ from .errors import ClusterUnreachable, NotPermitted, Superseded
 from .records import Partition
 
 log = logging.getLogger(__name__)
+#: What librdkafka says of its connections.
+client_log = logging.getLogger(f"{__package__}.librdkafka")
 
 #: Settings for confluent-kafka's clients: bootstrap.servers, security and the like.
 KafkaConfig = Mapping[str, str | int | float | bool]
@@ -70,7 +72,7 @@ class Cluster:
     @contextmanager
     def _client(self, **options: str | int | bool) -> Iterator[Consumer]:
         client = Consumer(
-            {**self._kafka, "group.id": self._group, "enable.auto.commit": False, "logger": log, **options}
+            {**self._kafka, "group.id": self._group, "enable.auto.commit": False, "logger": client_log, **options}
         )
         try:
             yield client

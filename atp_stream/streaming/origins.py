@@ -14,7 +14,7 @@ from typing import Any
 from confluent_kafka import Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from .cluster import Cluster, KafkaConfig
+from .cluster import Cluster, KafkaConfig, client_log
 from .errors import StateMismatch
 from .membership import NO_MEMBER
 from .producer import Outcome, TransactionalProducer
@@ -86,7 +86,7 @@ class Origins:
 
 def describe_topics(kafka: KafkaConfig, topics: Iterable[str]) -> dict[str, TopicFacts]:
     """Return id and partition count of each topic. Raises `KafkaException` if one does not exist."""
-    config: dict[str, Any] = {**kafka, "logger": log}
+    config: dict[str, Any] = {**kafka, "logger": client_log}
     admin = AdminClient(config)
     futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_CALL_SECONDS)
     found = {}

@@ -15,7 +15,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from .bounded import Hung, bounded
-from .cluster import KafkaConfig, ShouldStop, never, refuse
+from .cluster import KafkaConfig, ShouldStop, client_log, never, refuse
 from .errors import ClusterUnreachable, NotPermitted, Superseded
 from .membership import NO_MEMBER, Membership, group_metadata
 
@@ -60,7 +60,7 @@ class TransactionalProducer:
             "transactional.id": transactional_id,
             "transaction.timeout.ms": transaction_timeout_ms,
             "partitioner": "murmur2_random",  # Java's, which consumers of the topics expect
-            "logger": log,
+            "logger": client_log,
         }
         self._group = group
         self._deadline = deadline

@@ -286,10 +286,11 @@ def worker(environment: dict[str, str], tmp_path: Path) -> Iterator[WorkerProces
 
 @pytest.mark.usefixtures("served")
 def test_what_was_fed_comes_out_and_is_shown(cli: Cli, settings: Settings, worker: WorkerProcess) -> None:
-    assert cli(*feed_of(200)).code == 0
     assert cli("schemas", "register").code == 0
-    worker.start()
-    made = expected(200)
+    worker.start().ready()
+    # In time with the worker: what waits for it is taken topic by topic, reservations before the stock they need.
+    assert cli(*feed_of(400, "--rate", "400")).code == 0
+    made = expected(400)
     ours = {one.event.event_id for one in made if one.flaw is None}
     broken = sum(one.flaw is not None for one in made)
     letters = cli("tail", "dead-letters", "--from-beginning", "--json", "--count", str(broken))

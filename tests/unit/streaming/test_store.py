@@ -1,0 +1,166 @@
+"""The local state on a real RocksDB: data and its changelog offset in one write, read-only for Faust."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import faust
+import pytest
+import rocksdict
+from faust.types import TP
+
+from atp_stream.streaming.store import OFFSET_KEY, WATERMARK_KEY, PartitionState, StateStore, StateTable
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[PartitionState]:
+    state = PartitionState(tmp_path / "state-0.rocksdb", rocksdict.Cache(1 << 20))
+    yield state
+    state.close()
+
+
+def test_given_an_empty_state_then_it_holds_neither_data_nor_an_offset(state: PartitionState) -> None:
+    assert state.offset is None
+    assert state.get(b"key") is None
+    assert list(state.items()) == []
+
+
+def test_given_changes_when_written_then_they_are_there_with_the_offset_they_reach(state: PartitionState) -> None:
+    state.write({b"a": b"1", b"b": b"2"}, 41)
+    assert (state.get(b"a"), state.get(b"b"), state.offset) == (b"1", b"2", 41)
+    state.write([(b"a", None), (b"b", b"3")], 57)
+    assert (state.get(b"a"), state.get(b"b"), state.offset) == (None, b"3", 57)
+
+
+def test_given_a_key_twice_in_one_write_then_the_later_one_wins(state: PartitionState) -> None:
+    state.write([(b"a", b"1"), (b"a", b"2"), (b"b", b"1"), (b"b", None)], 3)
+    assert (state.get(b"a"), state.get(b"b")) == (b"2", None)
+
+
+def test_given_changes_that_fail_half_way_when_written_then_nothing_is_changed(state: PartitionState) -> None:
+    state.write({b"a": b"1"}, 1)
+
+    def failing() -> Iterator[tuple[bytes, bytes]]:
+        yield b"a", b"2"
+        yield b"b", b"2"
+        raise OSError("no more")
+
+    with pytest.raises(OSError, match="no more"):
+        state.write(failing(), 2)
+    assert (state.get(b"a"), state.get(b"b"), state.offset) == (b"1", None, 1)
+
+
+def test_given_an_offset_alone_when_written_then_the_data_stays(state: PartitionState) -> None:
+    state.write({b"a": b"1"}, 1)
+    state.write({}, 9)
+    assert (state.get(b"a"), state.offset) == (b"1", 9)
+
+
+def test_given_keys_with_a_common_prefix_then_items_gives_those_alone_in_order(state: PartitionState) -> None:
+    keys = [b"t/b", b"t/a/2", b"t/a", b"t/a/1", b"t0", b"s", b"t/a\xff"]
+    state.write({key: b"v" + key for key in keys}, 1)
+    assert [key for key, _ in state.items(b"t/a/")] == [b"t/a/1", b"t/a/2"]
+    assert [key for key, _ in state.items(b"t/a")] == [b"t/a", b"t/a/1", b"t/a/2", b"t/a\xff"]
+    assert [key for key, _ in state.items()] == sorted(keys)
+    assert list(state.items(b"u")) == []
+
+
+def test_given_records_of_the_engine_then_items_does_not_show_them(state: PartitionState) -> None:
+    state.write({WATERMARK_KEY: b"{}", b"a": b"1", b"!": b"before the slash"}, 7)
+    assert state.get(OFFSET_KEY) == b"7"
+    assert [key for key, _ in state.items()] == [b"!", b"a"]
+    assert list(state.items(b"/")) == []
+
+
+def test_given_a_state_that_was_closed_when_opened_again_then_everything_is_there(tmp_path: Path) -> None:
+    cache = rocksdict.Cache(1 << 20)
+    first = PartitionState(tmp_path / "p", cache)
+    first.write({b"a": b"1"}, 12)
+    first.close()
+    again = PartitionState(tmp_path / "p", cache)
+    assert (again.get(b"a"), again.offset) == (b"1", 12)
+    again.close()
+
+
+def test_given_a_state_in_use_when_wiped_then_it_is_empty_and_usable(state: PartitionState) -> None:
+    state.write({b"a": b"1"}, 12)
+    state.wipe()
+    assert (state.get(b"a"), state.offset) == (None, None)
+    state.write({b"a": b"2"}, 1)
+    assert state.get(b"a") == b"2"
+
+
+def test_given_a_state_in_use_when_opened_by_another_then_that_is_refused(tmp_path: Path, state: PartitionState) -> None:
+    with pytest.raises(Exception, match="[Ll]ock"):
+        PartitionState(tmp_path / "state-0.rocksdb", rocksdict.Cache(1 << 20))
+
+
+@pytest.fixture
+async def table(tmp_path: Path) -> StateTable:
+    app = faust.App("unit", broker="kafka://127.0.0.1:1", store="memory://", datadir=str(tmp_path), Table=StateTable)
+    raw: faust.Schema[bytes, bytes] = faust.Schema(
+        key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+    table = app.Table("state", partitions=4, schema=raw, options={"directory": tmp_path / "here"})
+    assert isinstance(table, StateTable)
+    return table
+
+
+async def test_given_committed_state_when_read_through_faust_then_it_shows_all_open_partitions(
+    table: StateTable,
+) -> None:
+    table.store.partition(1).write({b"b": b"2", WATERMARK_KEY: b"{}"}, 5)
+    table.store.partition(0).write({b"a": b"1"}, 6)
+    assert table[b"a"] == b"1"
+    assert table[b"b"] == b"2"
+    assert b"b" in table
+    assert b"c" not in table
+    assert len(table) == 2
+    assert dict(table.items()) == {b"a": b"1", b"b": b"2"}
+    assert list(table.keys()) == [b"a", b"b"]
+    assert list(table.values()) == [b"1", b"2"]
+    await table.store.stop()
+
+
+async def test_given_a_table_when_written_through_faust_then_that_is_refused(table: StateTable) -> None:
+    table.store.partition(0).write({b"a": b"1"}, 6)
+    with pytest.raises(TypeError, match="committed transactions only"):
+        table.store[b"a"] = b"2"
+    with pytest.raises(TypeError, match="committed transactions only"):
+        del table.store[b"a"]
+    with pytest.raises(TypeError, match="committed transactions only"):
+        table.store.clear()
+    with pytest.raises((TypeError, RuntimeError)):
+        table[b"a"] = b"2"
+    table.reset_state()
+    assert table.store.partition(0).get(b"a") == b"1"
+    await table.store.stop()
+
+
+async def test_given_partitions_that_go_then_their_files_close_and_what_comes_back_is_as_it_was(
+    table: StateTable,
+) -> None:
+    store = table.store
+    store.partition(0).write({b"a": b"1"}, 6)
+    store.partition(1).write({b"b": b"2"}, 8)
+    gone = store.partition(1)
+    store.keep({0})
+    with pytest.raises(Exception, match="closed"):
+        gone.get(b"b")
+    assert set(store.partitions) == {0}
+    assert b"b" not in table
+    assert store.partition(1).offset == 8
+    assert store.persisted_offset(TP("changelog", 0)) == 6
+    await store.stop()
+    assert store.partitions == {}
+
+
+async def test_given_two_tables_of_one_directory_when_the_second_opens_a_partition_in_use_then_that_is_refused(
+    table: StateTable, tmp_path: Path
+) -> None:
+    table.store.partition(0)
+    other = StateStore(
+        "rocksdb://", table.app, table, table_name="state", key_type=bytes, value_type=bytes, directory=tmp_path / "here"
+    )
+    with pytest.raises(Exception, match="[Ll]ock"):
+        other.partition(0)
+    await table.store.stop()
