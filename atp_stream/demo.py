@@ -33,7 +33,7 @@ from atp_stream.tail import topic_names
 from atp_stream.topics import any_count, plan, specs
 from atp_stream.topics_apply import apply
 
-_BAD_PERCENT: Final = 1.0
+_MOST_BAD_PERCENT: Final = 1.0
 _READY_SECONDS: Final = 120.0
 _POLL_SECONDS: Final = 0.1
 _CHECK_SECONDS: Final = 1.0
@@ -101,7 +101,7 @@ def _start(settings: Settings, stack: ExitStack, directory: Path, report: Report
         _create_topics(settings)
     with _step(report, "registering the schemas"):
         # The feed's first: it stands in for Inventory Core, whose subjects are not ours to fill.
-        feed = DemoFeed(Feed(settings, rate=rate, items=items, seed=None, bad_percent=_BAD_PERCENT))
+        feed = DemoFeed(Feed(settings, rate=rate, items=items, seed=None, bad_percent=_bad_percent(settings, rate)))
         registry_access.register(settings)
     consumer = OutputConsumer(settings, topic_names(settings, ["all"]), from_beginning=False)
     stack.callback(consumer.close)
@@ -122,6 +122,11 @@ def _step(report: Report, name: str) -> Iterator[None]:
     report(Progress(name, 0, 1))
     yield
     report(Progress(name, 1, 1))
+
+
+def _bad_percent(settings: Settings, rate: float) -> float:
+    """Return how much of the input is broken: at most half of what would make the worker stop."""
+    return min(_MOST_BAD_PERCENT, 100 * settings.worker.dead_letters_per_minute / 60 / 2 / rate)
 
 
 def _create_topics(settings: Settings) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.layout import Layout
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -16,7 +17,7 @@ from atp_stream.received import DEAD_LETTER, Received, printable
 
 _SIDE_BY_SIDE: Final = 120
 """Columns from which the events have room beside the table."""
-_TABLE_COLUMNS: Final = 78
+_TABLE_COLUMNS: Final = 79
 _HEADER_LINES: Final = 1
 _FRAME_COLUMNS: Final = 4
 _JUST_NOW_MS: Final = 1_000
@@ -65,7 +66,7 @@ def drawn(board: Board, status: Status, width: int, height: int) -> RenderableTy
         body.split_column(Layout(name="table"), Layout(name="events", size=event_lines))
         event_columns = width - _FRAME_COLUMNS
     items = board.shown(max(1, table_lines - _HEADER_LINES), status.now)
-    body["table"].update(_table(items, status.now))
+    body["table"].update(Padding(_table(items, status.now), (0, 1, 0, 0)))
     recent = _latest(board, event_lines - 2)
     lines = [_event(event, event_columns) for event in recent] or [Text("nothing yet", style="dim")]
     body["events"].update(Panel(Group(*lines), title="what went out last", title_align="left", border_style="dim"))

@@ -1,5 +1,6 @@
 """Reading what comes out, as a consumer of the service would: committed events only, and without a group."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
@@ -85,7 +86,11 @@ class _Schemas:
         event = self._ours.get(schema_id)
         if event is not None:
             return schema_of(event)
-        return json.loads(registry_access.run(self._settings, lambda registry: registry.fetch(schema_id)))
+        # By itself it would wait for as long as the registry is away; what is only to be shown is not worth that.
+        seconds = self._settings.registry.timeout_seconds
+        return json.loads(
+            registry_access.run(self._settings, lambda registry: asyncio.wait_for(registry.fetch(schema_id), seconds))
+        )
 
 
 def _assignment(admin: AdminClient, topics: Sequence[str], *, from_beginning: bool) -> list[TopicPartition]:

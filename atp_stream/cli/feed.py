@@ -31,7 +31,10 @@ _items = click.option("--items", type=click.IntRange(min=1), default=300, show_d
 @global_options
 @click.pass_obj
 def feed(state: State, rate: float, items: int, seed: int | None, count: int | None, bad_percent: float) -> int:
-    """Send made-up stock and reservation events to Inventory Core's topics."""
+    """Send made-up stock and reservation events to Inventory Core's topics.
+
+    It begins with stock of every item, at once, and then keeps to the rate.
+    """
     settings = state.settings_of_cluster()
     from atp_stream.feed import run_feed
 
@@ -53,7 +56,8 @@ def feed(state: State, rate: float, items: int, seed: int | None, count: int | N
 def tail(state: State, topics: tuple[str, ...], from_beginning: bool, count: int | None, as_json: bool) -> int:
     """Show the events that come out, as they are committed.
 
-    TOPIC is one or more of availability, allocations, denials, dead-letters, all (the default).
+    TOPIC is one or more of availability, allocations, denials, dead-letters, all (the default). With --json each line
+    is one event with all its fields and headers.
     """
     settings = state.settings_of_cluster()
     from atp_stream.tail import run_tail
@@ -68,14 +72,16 @@ def tail(state: State, topics: tuple[str, ...], from_beginning: bool, count: int
     "--duration",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Stop after so long.  [default: go on]",
+    help="Stop so long after the first numbers.  [default: go on]",
 )
 @global_options
 @click.pass_obj
 def demo(state: State, rate: float, items: int, duration: float | None) -> int:
     """Start everything on this machine and watch it work.
 
-    Where kafka.bootstrap_servers is set, that cluster is used and none is started.
+    That is Kafka and the schema registry, a worker, and made-up events. All of it ends with the demo; topics and state
+    are kept for the next time. A local cluster that runs already is used and left running. Where
+    kafka.bootstrap_servers is set, that cluster is used and none is started.
     """
     settings = state.load().settings
     from atp_stream.demo import run_demo

@@ -62,8 +62,18 @@ class Log:
 
     def first_and_end(self, partition: TopicPartition) -> tuple[int, int]:
         """First offset, and the end: the last stable offset where committed records are read."""
-        first, end = self._consumer.get_watermark_offsets(partition, timeout=_SECONDS)
-        return first, end
+
+        def probe() -> tuple[int, int] | None:
+            try:
+                return self._consumer.get_watermark_offsets(partition, timeout=_SECONDS)
+            except KafkaException as failure:
+                if not failure.args[0].retriable():
+                    raise
+                return None  # a broker that has just been started again
+
+        found = until(f"the ends of {partition} are known", probe)
+        assert found is not None
+        return found
 
     def ends(self) -> dict[tuple[str, int], int]:
         """Where the partitions end now."""

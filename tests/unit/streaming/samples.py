@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from threading import Event
 
 from confluent_kafka import KafkaError, Message, TopicPartition
 
@@ -49,7 +50,13 @@ class WritingProducer(TransactionalProducer):
     produced: list[Produced] = field(default_factory=list)
     committed: list[tuple[list[TopicPartition], Membership]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    #: A commit has begun; it goes on once it may.
+    committing: Event = field(default_factory=Event)
+    may_commit: Event = field(default_factory=Event)
     _callbacks: list[Delivered] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.may_commit.set()
 
     @property
     def is_ready(self) -> bool:
@@ -73,6 +80,8 @@ class WritingProducer(TransactionalProducer):
 
     def commit(self, offsets: Sequence[TopicPartition], membership: Membership) -> Outcome:
         self.calls.append("commit")
+        self.committing.set()
+        assert self.may_commit.wait(30)
         self.committed.append((list(offsets), membership))
         outcome = self.outcomes.pop(0) if self.outcomes else Outcome.COMMITTED
         for callback in self._callbacks:

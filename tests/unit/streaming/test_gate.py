@@ -13,27 +13,33 @@ def test_given_a_new_gate_then_it_is_shut() -> None:
     assert Gate().opening is None
 
 
-def test_given_a_gate_when_opened_twice_under_one_membership_then_the_openings_differ() -> None:
-    gate = Gate()
+def opened(gate: Gate) -> Opening:
     gate.open(MEMBER)
-    first = gate.opening
+    assert gate.opening is not None
+    return gate.opening
+
+
+def test_given_an_open_gate_when_closed_then_there_is_no_opening() -> None:
+    gate = Gate()
+    opened(gate)
     gate.close()
     assert gate.opening is None
-    gate.open(MEMBER)
-    assert first is not None
-    assert gate.opening is not None
-    assert gate.opening is not first
-    assert gate.opening != first
-    assert gate.opening.membership == first.membership
+
+
+def test_given_a_gate_when_opened_twice_under_one_membership_then_the_openings_differ() -> None:
+    gate = Gate()
+    first, second = opened(gate), opened(gate)
+    assert first is not second
+    assert first != second
+    assert first.membership == second.membership
 
 
 def test_given_a_new_opening_then_nothing_waits_and_nothing_was_fetched_under_it() -> None:
     gate = Gate()
-    gate.open(MEMBER)
-    assert gate.opening is not None
-    gate.opening.waiting = gate.opening.fetched = gate.opening.taken = 5
-    gate.open(MEMBER)
-    assert (gate.opening.waiting, gate.opening.fetched, gate.opening.taken) == (0, 0, 0)
+    first = opened(gate)
+    first.waiting = first.fetched = first.taken = 5
+    second = opened(gate)
+    assert (second.waiting, second.fetched, second.taken) == (0, 0, 0)
 
 
 def test_given_records_of_several_partitions_then_the_size_of_a_fetch_counts_all() -> None:

@@ -29,7 +29,9 @@ def test_given_no_watermark_record_when_decoded_then_it_says_nothing() -> None:
         pytest.param({"changes": 7, "gone": 3}, {"changes": 7, "stock": 40}, id="a former source"),
     ],
 )
-def test_given_offsets_that_agree_then_the_check_is_silent(watermark: dict[str, int], committed: dict[str, int]) -> None:
+def test_given_offsets_that_agree_then_the_check_is_silent(
+    watermark: dict[str, int], committed: dict[str, int]
+) -> None:
     check_watermark(3, watermark, ORIGIN, committed)
 
 
