@@ -11,7 +11,6 @@ from typing import Final
 from platformdirs import user_data_path
 
 from atp_stream import registry_access
-from atp_stream.cli.output import console, note
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.data_dir import held
 from atp_stream.demo_board import Board, Rate
@@ -30,6 +29,7 @@ from atp_stream.resolve import with_cluster
 from atp_stream.settings import Settings
 from atp_stream.stopping import Stop, stop_signals
 from atp_stream.tail import topic_names
+from atp_stream.terminal import console, note
 from atp_stream.topics import any_count, plan, specs
 from atp_stream.topics_apply import apply
 

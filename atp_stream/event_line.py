@@ -34,7 +34,7 @@ def as_line(received: Received) -> tuple[str, str | None]:
     else:
         fields, causation = received.fields, received.headers.get("causation-id", "?")
         item = f"{fields['tenantId']}/{fields['itemId']}"
-        what = f"{item:24}  {fields['channel']:12} {numbers(received):44}"
+        what = f"{item:24}  {fields['channel']:12} {numbers(received):51}"
         body = f"{what}  #{received.sequence:<6} caused by {causation}"
     return printable(f"{clock(received.time)}  {WORDS[received.kind]:12}  {body}"), color
 

@@ -8,7 +8,6 @@ from typing import Final
 
 import click
 
-from atp_stream.cli.output import is_fancy, note
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.errors import EXIT_OK
 from atp_stream.event_line import as_line
@@ -16,6 +15,7 @@ from atp_stream.observability import set_up_logging
 from atp_stream.output_consumer import OutputConsumer
 from atp_stream.settings import Settings
 from atp_stream.stopping import Stop, stop_signals
+from atp_stream.terminal import is_fancy, note
 
 _POLL_SECONDS: Final = 0.2
 

@@ -6,8 +6,9 @@ import sys
 import click
 
 from atp_stream.cli.common import State, global_options, json_option
-from atp_stream.cli.output import console, is_fancy, print_json
+from atp_stream.cli.output import print_json
 from atp_stream.errors import AppError
+from atp_stream.terminal import console, is_fancy
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from atp_stream.cli.common import State, global_options, json_option
-from atp_stream.cli.output import console, print_json, print_table
+from atp_stream.cli.output import print_json, print_table
 from atp_stream.errors import EXIT_OK, UnavailableError
+from atp_stream.terminal import console
 
 if TYPE_CHECKING:
     from atp_stream.local import LocalCluster

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from atp_stream.cli.common import State, global_options
-from atp_stream.cli.output import note
+from atp_stream.terminal import note
 
 
 @click.command()

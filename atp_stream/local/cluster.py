@@ -157,7 +157,7 @@ class LocalCluster:
                 note = f"port {wanted} is taken, using {service.port}"
                 report(Progress(f"starting {service.name}", 0, 1, note=note))
             service.launch(report)
-        await_serving([self.registry, self.kafka], report)
+        await_serving([self.registry, self.kafka], report, movable=True)
 
     def _stop_started(self) -> None:
         for service in self._services():

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from atp_stream.errors import UnavailableError
+from atp_stream.local.ports import free_port, is_free
 from atp_stream.local.process import Process
 from atp_stream.local.progress import Progress, Report, silent
 from atp_stream.local.software import Software, fetch
@@ -133,6 +134,14 @@ class Service(ABC):
     def _answers(self) -> bool:
         """Whether it answers by its own protocol and is ready for work."""
 
+    def _move_if_port_was_taken(self, report: Report) -> None:
+        """Between the choice of a port and its use lie seconds, in which another cluster may start and take it."""
+        if self.running or not self.started_here or is_free(self.port):
+            return
+        taken, self.port = self.port, free_port()
+        report(Progress(f"starting {self.name}", 0, 1, note=f"port {taken} was taken meanwhile, using {self.port}"))
+        self.launch(report)
+
     def _serves(self) -> bool:
         assert self.process is not None
         if not self.process.alive():
@@ -150,11 +159,17 @@ class Service(ABC):
         )
 
 
-def await_serving(services: Sequence[Service], report: Report = silent) -> None:
-    """Return when all of them serve. UnavailableError: one of them ended, or does not serve in time."""
+def await_serving(services: Sequence[Service], report: Report = silent, *, movable: bool = False) -> None:
+    """Return when all of them serve. UnavailableError: one of them ended, or does not serve in time.
+
+    movable: a service that finds its port taken by another program since it was chosen is started on another one.
+    """
     deadline = time.monotonic() + _START_SECONDS
     waiting = list(services)
     while waiting:
+        if movable:
+            for service in waiting:
+                service._move_if_port_was_taken(report)
         for service in [found for found in waiting if found._serves()]:
             waiting.remove(service)
             if service.started_here:

@@ -96,8 +96,8 @@ class Cluster:
                     raise ClusterUnreachable(
                         f"no answer from the cluster for {self._deadline:.0f} s: {what}",
                         cause=error.str(),
-                        fix="check that the brokers run and can be reached; if they do, a transaction may have been left "
-                        "hanging by one of them: see docs/operations.md",
+                        fix="check that the brokers run and can be reached; if they do, one of them may have left a "
+                        "transaction hanging: see docs/operations.md",
                     ) from failure
                 log.warning("%s: %s; asking again", what, error.str())
             time.sleep(_PAUSE_SECONDS)

@@ -142,12 +142,10 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     ) -> Any:
         _raise_errors(consumer)
         opening = self.gate.opening
-        if opening is None or not self.consumer.flow_active:
-            with consumer._fetcher._subscriptions.fetch_context():  # a long restore is no reason to leave the group
+        if opening is None or not self.consumer.flow_active or opening.waiting >= self.consumer.most_waiting:
+            # Neither a long restore nor an engine that has to wait is a reason to leave the group.
+            with consumer._fetcher._subscriptions.fetch_context():
                 await asyncio.sleep(PAUSE_SECONDS)
-            return {}
-        if opening.waiting >= self.consumer.most_waiting:
-            await asyncio.sleep(PAUSE_SECONDS)
             return {}
         sources = {tp for tp in active_partitions if tp.topic in self.consumer.sources}
         records = await super()._fetch_records(consumer, sources, timeout, max_records)

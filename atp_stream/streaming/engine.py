@@ -5,6 +5,8 @@ then write the local state. Recovery and the cycle exclude each other by `lock`.
 """
 
 import asyncio
+import heapq
+import itertools
 import logging
 import time
 from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
@@ -150,7 +152,7 @@ class Engine:
         transaction = Transaction(self.producer, self.store.partition, self.dead_letters, self.flood)
         self.producer.begin()
         try:
-            for partition, records in batch.items():
+            for partition, records in self._in_order(batch):
                 source = self.sources[partition.topic]
                 source.stage.process(partition, records, transaction)
                 if source.stateful:
@@ -160,6 +162,20 @@ class Engine:
             self.producer.abort()
             raise
         return transaction
+
+    def _in_order(self, batch: Batch) -> Iterator[tuple[Partition, Sequence[Record]]]:
+        """Yield the batch in the order to process it in: each partition's own, and, among stateless sources, by time.
+
+        What waited in several topics while no worker ran is then forwarded about as it was published, and not topic
+        by topic. Timestamps are those of the records; within a partition its own order always holds.
+        """
+        stateless = [records for partition, records in batch.items() if not self.sources[partition.topic].stateful]
+        by_time = heapq.merge(*stateless, key=lambda record: record.timestamp)
+        for (topic, number), run in itertools.groupby(by_time, key=lambda record: (record.topic, record.partition)):
+            yield Partition(topic, number), list(run)
+        yield from (
+            (partition, records) for partition, records in batch.items() if self.sources[partition.topic].stateful
+        )
 
     def _watermarks_after(self, batch: Batch) -> dict[int, dict[str, int]]:
         """Return the watermarks of the touched table partitions as they will be once the batch is committed."""

@@ -12,7 +12,7 @@ import pytest
 
 from atp_stream.errors import TemporaryError, UnavailableError
 from atp_stream.local import LocalCluster, Progress
-from atp_stream.local.ports import HOST, is_free
+from atp_stream.local.ports import HOST, free_port, is_free
 from atp_stream.local.state import Running, State, save
 from tests.cluster import consume, create_topic, produce, register, schema_of
 
@@ -212,3 +212,21 @@ def test_another_cluster_outlives_its_starter_until_somebody_stops_it(directory:
     _, alive = psutil.wait_procs(services, timeout=20)
     assert not alive
     assert LocalCluster.find(directory) is None
+
+
+def test_a_port_that_another_program_takes_during_the_start_is_given_up_for_another(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as other:
+        other.bind((HOST, 0))
+        other.listen()
+        taken = other.getsockname()[1]
+        chosen = iter([taken])
+        monkeypatch.setattr(
+            "atp_stream.local.cluster.free_port", lambda preferred, taken: next(chosen, None) or free_port(taken=taken)
+        )
+        notes: list[str] = []
+        with LocalCluster.start(directory, lambda progress: notes.append(progress.note), owned=True) as cluster:
+            assert cluster.registry.port != taken
+            assert schema_of(cluster.registry_url, register(cluster.registry_url, "a", SCHEMA)) == SCHEMA
+        assert f"port {taken} was taken meanwhile, using {cluster.registry.port}" in notes

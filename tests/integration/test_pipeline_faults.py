@@ -8,7 +8,7 @@ import pytest
 
 from atp_stream.local import LocalCluster
 from tests.cluster import register
-from tests.pipeline.core import CREATED, STOCK, writer_schema
+from tests.pipeline.core import STOCK, writer_schema
 from tests.pipeline.deployment import Deployment
 from tests.pipeline.log import Log, read
 from tests.pipeline.proxy import Proxy
@@ -132,6 +132,12 @@ def test_given_an_outage_of_the_registry_when_an_unknown_schema_comes_then_it_wa
         assert worker.runs
 
 
+def goes_on(deployment: Deployment) -> None:
+    """Wait until some of the feed has come through."""
+    before = len(deployment.log(deployment.changes))
+    until("the feed goes on", lambda: len(deployment.log(deployment.changes)) > before + 50, deployment.shown)
+
+
 @pytest.fixture
 def own_cluster(tmp_path: Path) -> LocalCluster:
     return LocalCluster.start(tmp_path / "cluster", owned=True)
@@ -144,12 +150,11 @@ def test_given_a_feed_when_the_broker_is_killed_and_comes_back_then_the_worker_l
         deployment = deploy(servers=own_cluster.bootstrap_servers, registry_url=own_cluster.registry_url)
         worker = deployment.worker().start().ready()
         with deployment.feeding(seed=12):
-            until("the feed is under way", lambda: len(deployment.log(deployment.changes)) > 50, deployment.shown)
+            goes_on(deployment)
             for _ in range(2):
                 own_cluster.kafka.kill()
                 own_cluster.kafka.restart()
-                before = len(deployment.log(deployment.changes))
-                until("it goes on", lambda: len(deployment.log(deployment.changes)) > before + 50, deployment.shown)
+                goes_on(deployment)
         deployment.verify()
         assert worker.runs
         assert worker.stop() == 0

@@ -11,9 +11,9 @@ from fastavro import parse_schema, schemaless_writer
 
 from tests.cluster import register
 from tests.pipeline.core import CREATED, RELEASED, STOCK, Event, schema_named
-from tests.pipeline.deployment import SOURCES, Deployment, Source
-from tests.pipeline.log import Entry
-from tests.pipeline.oracle import AVAILABILITY, COMMITTED, OUTPUTS, Item, Policy, by_item, decode_output, replay
+from tests.pipeline.deployment import SOURCES, Deployment
+from tests.pipeline.oracle import AVAILABILITY, COMMITTED, OUTPUTS, Policy, by_item, decode_output, replay
+from tests.pipeline.publishing import Source
 
 from .conftest import Deploy
 
@@ -43,8 +43,8 @@ def test_given_150_on_hand_when_30_are_reserved_then_120_are_available(deploy: D
     deployment.publish(core.created("item-001", "r-1", "30.00"), headers={"traceparent": trace})
     deployment.verify()
     outputs = sorted(deployment.outputs(), key=lambda each: int(each.header("sequence") or b""))
-    after = {"timestamp": 1767323045002, "tenantId": tenant, "itemId": "item-001", "channel": "ECOM"}
-    expected = [
+    after: dict[str, Any] = {"timestamp": 1767323045002, "tenantId": tenant, "itemId": "item-001", "channel": "ECOM"}
+    expected: list[tuple[str, str, dict[str, Any]]] = [
         (AVAILABILITY, "e-1", {**after, "timestamp": 1767323045001, "available": "150.00", "reserved": "0.00"}),
         (COMMITTED, "e-2", {**after, "quantity": "30.00"}),
         (AVAILABILITY, "e-2", {**after, "available": "120.00", "reserved": "30.00"}),
@@ -146,7 +146,8 @@ def test_given_a_topic_wrongly_said_to_be_keyed_by_item_when_a_record_shows_it_t
     assert right is not None
     # Behind a right one, in one batch: what has to be found is not always the first of a batch.
     worker.pause()
-    foreign = next(event for event in map(lambda n: core.stock(f"item-{n}", "1.00"), range(2, 20)) if home(event) != place)
+    others = (core.stock(f"item-{number}", "1.00") for number in range(2, 20))
+    foreign = next(event for event in others if home(event) != place)
     deployment.raw(topic, deployment.value(core.stock("item-1", "11.00"), topic), right, place)
     deployment.raw(topic, deployment.value(foreign, topic), b"item" if wrong == "key" else foreign.key.encode(), place)
     deployment.flush()

@@ -96,10 +96,8 @@ def test_given_the_same_inputs_when_two_deployments_decide_them_then_outputs_and
         deployment.verify()
         assert worker.stop() == 0
         outputs = sorted(deployment.outputs(), key=lambda each: (each.key or b"", int(each.header("sequence") or b"")))
-        watermarks = []
-        state = deployment.state()
-        for table in state.values():
-            watermarks.append(table.pop(b"/watermark", b"").replace(deployment.changes.encode(), b"changes"))
+        state, name = deployment.state(), deployment.changes.encode()
+        watermarks = [table.pop(b"/watermark", b"").replace(name, b"changes") for table in state.values()]
         assert len(by_item(outputs)) == 6
         found.append(([each._replace(offset=0) for each in outputs], state, watermarks))
     assert found[0] == found[1]

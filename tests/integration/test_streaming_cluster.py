@@ -40,6 +40,17 @@ def reader(kafka: KafkaConfig, unique: str) -> Cluster:
     return Cluster(kafka, f"{unique}-group", SECONDS)
 
 
+class SecondTime:
+    """Is true from the second time on that it is asked for."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def __call__(self) -> bool:
+        self.asked += 1
+        return self.asked > 1
+
+
 def end_is(reader: Cluster, topic: str, expected: tuple[int, int]) -> None:
     """The broker answers a commit before the markers are written: wait for them."""
     partition = Partition(topic, 0)
@@ -67,14 +78,8 @@ def test_given_an_answer_that_is_no_longer_wanted_then_stable_offsets_gives_way(
 ) -> None:
     partition = Partition(topic, 0)
     pending = OpenTransaction(kafka, f"{topic}-1").send_offsets(f"{topic}-group", partition, 5)
-    asked = threading.Event()
-
-    def should_stop() -> bool:
-        was, _ = asked.is_set(), asked.set()
-        return was
-
     with pytest.raises(Superseded):
-        reader.stable_offsets([partition], should_stop)
+        reader.stable_offsets([partition], SecondTime())
     pending.abort()
 
 
@@ -132,9 +137,7 @@ def test_given_an_open_transaction_behind_the_span_then_reading_does_not_wait_fo
     left_open.abort()
 
 
-def test_given_records_behind_the_span_then_they_are_not_read(
-    kafka: KafkaConfig, topic: str, reader: Cluster
-) -> None:
+def test_given_records_behind_the_span_then_they_are_not_read(kafka: KafkaConfig, topic: str, reader: Cluster) -> None:
     committed(kafka, topic, b"a", b"b", b"c")
     found: list[bytes | None] = []
     reader.read({Partition(topic, 0): (1, 2)}, lambda _, messages: found.extend(each.value() for each in messages))

@@ -1,6 +1,7 @@
 """Commits as the broker checks them: by membership, by transactional id, by transaction timeout."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
@@ -81,7 +82,9 @@ async def join(cluster: LocalCluster, unique: str, source: Partition) -> AsyncIt
         yield joined
 
 
-def transact(producer: TransactionalProducer, out: str, value: bytes, offset: TopicPartition, by: Membership) -> Outcome:
+def transact(
+    producer: TransactionalProducer, out: str, value: bytes, offset: TopicPartition, by: Membership
+) -> Outcome:
     producer.begin()
     producer.produce(out, value, b"key")
     return producer.commit([offset], by)
@@ -190,7 +193,7 @@ def test_given_a_record_that_is_too_large_for_its_topic_then_the_transaction_is_
     producer = producer_of(kafka, unique)
     producer.start()
     producer.begin()
-    producer.produce(out, bytes(range(256)) * 6000, b"key")  # 1.5 MB, the broker takes 1 MB
+    producer.produce(out, random.Random(1).randbytes(1_500_000), b"key")  # the broker takes 1 MB
     producer.produce(out, b"small", b"key")
     outcome = producer.commit([TopicPartition(*source, 3)], NO_MEMBER)
     assert outcome is not Outcome.COMMITTED
@@ -232,8 +235,8 @@ def test_given_a_consumer_of_librdkafka_that_has_joined_then_its_metadata_is_wha
             return bool(consumer.assignment())
 
         until("the consumer has joined", joined)
-        metadata: bytes = consumer.consumer_group_metadata()  # type: ignore[assignment]
-        member_id: str = consumer.memberid()  # type: ignore[assignment]
+        metadata: bytes = consumer.consumer_group_metadata()
+        member_id: str = consumer.memberid()
         generation = int.from_bytes(metadata[len(b"CGMDv2:") :][:4], "little", signed=True)
         assert generation >= 1
         assert metadata == group_metadata(unique, Membership(generation, member_id))

@@ -1,15 +1,16 @@
 """A worker with a bug: what is decided about one item raises. Called as `atp-stream worker` is."""
 
+import importlib
 import sys
 from typing import Any
 
 from atp_stream.cli import main
-from atp_stream.stages import decide as stage
 
 ITEM = "item-with-a-bug"
 MESSAGE = "a bug that was put in for the test"
 
-_decide = stage.decide
+_stage: Any = importlib.import_module("atp_stream.stages.decide")
+_decide = _stage.decide
 
 
 def _raise_for_item(item: Any, reservation: Any, event: Any, policy: Any) -> Any:
@@ -19,5 +20,5 @@ def _raise_for_item(item: Any, reservation: Any, event: Any, policy: Any) -> Any
 
 
 if __name__ == "__main__":
-    stage.decide = _raise_for_item  # type: ignore[assignment]
+    _stage.decide = _raise_for_item
     sys.exit(main(["worker", *sys.argv[1:]]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def schema_named(event: str) -> dict[str, Any]:
     return schema
 
 
+@cache
 def writer_schema(event: str) -> dict[str, Any]:
     """Core's own schema: without the fields that have defaults."""
     schema = schema_named(event)
@@ -108,7 +110,8 @@ class Core:
                 on_hand, location = f"{choose.randrange(20000) / 100:.2f}", f"l-{choose.randrange(2)}"
                 yield self.stock(item, on_hand, choose.choice((None, channel)), location)
             elif draw < 0.75 or not self._open:
-                self._open.append(self.created(item, f"r-{self.made}", f"{choose.randrange(1, 900) / 100:.2f}", channel))
+                quantity = f"{choose.randrange(1, 900) / 100:.2f}"
+                self._open.append(self.created(item, f"r-{self.made}", quantity, channel))
                 yield self._open[-1]
             elif draw < 0.8:
                 yield choose.choice(self._open)  # once more

@@ -3,17 +3,14 @@
 import json
 import os
 import shutil
-import threading
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 import rocksdict
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from atp_stream import topics
@@ -23,31 +20,20 @@ from atp_stream.topics_apply import apply
 from tests.cluster import create_topic
 from tests.cluster import register as register_schema
 
-from .core import CREATED, RELEASED, STOCK, Core, Event, schema_named, writer_schema
+from .core import CREATED, RELEASED, STOCK, schema_named, writer_schema
 from .log import Entry, Log, Offsets, read
 from .oracle import OUTPUTS, Item, Policy, check, replay
+from .publishing import Publisher, Source
 from .waiting import until
 from .worker import WorkerProcess
 
 _SECONDS = 30.0
-_FEED_PAUSE_SECONDS = 0.005
-
-
-@dataclass(frozen=True)
-class Source:
-    """An input topic. partitions None: as many as the product makes it."""
-
-    event: str
-    partitions: int | None = None
-    encoding: str = "avro"
-    keyed_by_item: bool = False
-
 
 #: Small, and with counts that neither fit each other nor the state's.
 SOURCES = {"stock": Source(STOCK, 3), "created": Source(CREATED, 3), "released": Source(RELEASED, 2)}
 
 
-class Deployment:
+class Deployment(Publisher):
     """Everything of one application. Leaving the `with` kills what is left of its workers."""
 
     def __init__(
@@ -62,31 +48,19 @@ class Deployment:
         policy: Policy | None = None,
         settings: Mapping[str, str] | None = None,
     ) -> None:
-        self.servers, self.registry_url, self.name, self.directory = servers, registry_url, name, directory
+        super().__init__(servers, {f"{name}.{suffix}": source for suffix, source in sources.items()}, name)
+        self.registry_url, self.name, self.directory = registry_url, name, directory
         self.partitions, self.policy = partitions, policy or Policy()
-        self.sources = {f"{name}.{suffix}": source for suffix, source in sources.items()}
         self.changes, self.dead_letters = f"{name}.changes", f"{name}.dead-letters"
         self.changelog, self.origins = f"{name}-state-changelog", f"{name}-origins"
         self.internal = [self.changes, self.changelog]
-        self.core = Core(name)
         self.workers: list[WorkerProcess] = []
         self.environment = {**self._settings(), **(settings or {})}
         self.settings = load_settings(None, (), environment=self.environment).settings
         self.admin = AdminClient({"bootstrap.servers": servers})
-        #: Schemas that Core's records may have, by id.
-        self.schemas: dict[int, Any] = {}
-        self._ids: dict[tuple[str, bool], int] = {}
-        self._producer = Producer(
-            {
-                "bootstrap.servers": servers,
-                "enable.idempotence": True,
-                "linger.ms": 20,
-                "partitioner": "murmur2_random",
-                "log_level": 0,
-            }
+        self._group = Consumer(
+            {"bootstrap.servers": servers, "group.id": name, "enable.auto.commit": False, "log_level": 0}
         )
-        self._group = Consumer({"bootstrap.servers": servers, "group.id": name, "enable.auto.commit": False, "log_level": 0})
-        self.published = 0
 
     def _settings(self) -> dict[str, str]:
         sources = {
@@ -116,7 +90,7 @@ class Deployment:
     # --- before the start ---
 
     def prepare(self) -> Self:
-        """Create Core's topics and schemas as Core has them, then all that is missing by the product's own functions."""
+        """Create Core's topics and schemas as Core has them, then by the product's own functions what is missing."""
         for topic, source in self.sources.items():
             if source.partitions is not None:
                 create_topic(self.servers, topic, source.partitions)
@@ -149,84 +123,6 @@ class Deployment:
     def shown(self) -> str:
         """The logs of all workers, for a failed test."""
         return "\n".join(worker.shown() for worker in self.workers)
-
-    # --- in ---
-
-    def source(self, event: str) -> str:
-        """The topic of an event type."""
-        return next(topic for topic, source in self.sources.items() if source.event == event)
-
-    def value(self, event: Event, topic: str) -> bytes:
-        """The event as Core writes it to the topic."""
-        if self.sources[topic].encoding == "json":
-            return event.json()
-        plain = event.is_plain
-        return event.avro(self._ids[topic, plain], None if plain else schema_named(event.kind))
-
-    def publish(self, *events: Event, partition: int | None = None, headers: Mapping[str, bytes] | None = None) -> None:
-        """Publish as Core does: with keys that mean nothing here, all over the partitions. Returns when they are there."""
-        for event in events:
-            self.send(event, partition, headers)
-        self.flush()
-
-    def send(self, event: Event, partition: int | None = None, headers: Mapping[str, bytes] | None = None) -> None:
-        """Publish one event, without waiting."""
-        topic = self.source(event.kind)
-        key = event.key if self.sources[topic].keyed_by_item else f"core-{self.published}"
-        self.raw(topic, self.value(event, topic), key.encode(), partition, headers)
-
-    def raw(
-        self,
-        topic: str,
-        value: bytes | None,
-        key: bytes | None = None,
-        partition: int | None = None,
-        headers: Mapping[str, bytes] | None = None,
-    ) -> None:
-        """Publish any bytes, without waiting."""
-        self.published += 1
-        if partition is None:
-            count = self.sources[topic].partitions if topic in self.sources else None
-            keyed = topic not in self.sources or self.sources[topic].keyed_by_item
-            partition = -1 if keyed or count is None else self.published % count
-        self._producer.produce(topic, value, key, partition, headers=dict(headers or {}))
-        self._producer.poll(0)
-
-    def flush(self) -> None:
-        """Wait until everything published has arrived."""
-        until("everything is published", lambda: self._producer.flush(1) == 0, self.shown)
-
-    def publish_changes(self, *events: Event) -> None:
-        """Write straight to the changes log, where the order of an item's events is what it is here."""
-        producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random"})
-        for event in events:
-            producer.produce(self.changes, self.value(event, self.source(event.kind)), event.key.encode())
-        assert producer.flush(_SECONDS) == 0
-
-    @contextmanager
-    def feeding(self, seed: int, items: int = 12) -> Iterator[None]:
-        """Publish made-up events, a few hundred per second, while the block lasts."""
-        stop = threading.Event()
-        failures: list[BaseException] = []
-
-        def feed() -> None:
-            try:
-                for event in self.core.feed(seed, items):
-                    self.send(event)
-                    if stop.wait(_FEED_PAUSE_SECONDS):
-                        return
-            except BaseException as failure:
-                failures.append(failure)
-
-        thread = threading.Thread(target=feed)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join()
-            self.flush()
-        assert not failures, failures
 
     # --- out ---
 

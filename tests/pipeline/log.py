@@ -51,9 +51,7 @@ class Log:
             for topic in topics
             for number in self._consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
         ]
-        self._position = {
-            (each.topic, each.partition): self._start(each, starts or {}) for each in self._partitions
-        }
+        self._position = {(each.topic, each.partition): self._start(each, starts or {}) for each in self._partitions}
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._position.items()])
 
     def _start(self, partition: TopicPartition, starts: Offsets) -> int:
