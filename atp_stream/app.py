@@ -12,6 +12,8 @@ import time
 import faust
 from pydantic import SecretStr
 
+from atp_stream.admin.registry import described, open_registry
+from atp_stream.admin.topics import STATE_TABLE, origins_name, specs
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.contracts.errors import RegistryError, RegistryUnreachable
 from atp_stream.contracts.inputs import InputDecoder
@@ -26,9 +28,8 @@ from atp_stream.errors import (
     UnavailableError,
 )
 from atp_stream.observability import set_up_logging
-from atp_stream.policy_settings import to_policy
-from atp_stream.registry_access import described, open_registry
 from atp_stream.settings import KafkaSettings, Settings, confluent_config
+from atp_stream.settings.policy import to_policy
 from atp_stream.stages.decide import Decide
 from atp_stream.stages.ingest import Ingest
 from atp_stream.streaming.engine import Source
@@ -40,7 +41,6 @@ from atp_stream.streaming.errors import (
     StreamingError,
 )
 from atp_stream.streaming.worker import Options, Worker
-from atp_stream.topics import STATE_TABLE, origins_name, specs
 from atp_stream.web.views import add_views
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import click
 
 if TYPE_CHECKING:
     from atp_stream.settings import Settings
-    from atp_stream.settings_load import Flag, LoadedSettings
+    from atp_stream.settings.load import Flag, LoadedSettings
 
 PROGRAM = "atp-stream"
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -27,13 +27,13 @@ class State:
 
     def load(self, flags: Sequence["Flag"] = ()) -> "LoadedSettings":
         """Read and check the settings. SettingsError: see settings_load."""
-        from atp_stream.settings_load import load_settings
+        from atp_stream.settings.load import load_settings
 
         return load_settings(self.config, self.assignments, flags)
 
     def settings_of_cluster(self, *, kafka: bool = True, registry: bool = True) -> "Settings":
         """Return the settings with the addresses of the cluster that is meant. UnavailableError: there is none."""
-        from atp_stream.resolve import with_cluster
+        from atp_stream.admin.resolve import with_cluster
 
         return with_cluster(self.load().settings, kafka=kafka, registry=registry)
 

@@ -8,7 +8,7 @@ import click
 from atp_stream.cli.common import State, global_options, json_option
 from atp_stream.cli.output import print_json
 from atp_stream.errors import AppError
-from atp_stream.terminal import console, is_fancy
+from atp_stream.tools.terminal import console, is_fancy
 
 _STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 
@@ -22,8 +22,8 @@ def doctor(state: State, as_json: bool) -> int:
 
     Exit code: 0 nothing (or warnings only), 69 something cannot be reached, 78 something has to be changed.
     """
-    from atp_stream.doctor import examine, exit_code, failed_settings
-    from atp_stream.doctor_finding import Finding
+    from atp_stream.admin.doctor import examine, exit_code, failed_settings
+    from atp_stream.admin.doctor_finding import Finding
 
     findings: list[Finding] = []
     try:

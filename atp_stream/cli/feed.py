@@ -36,7 +36,7 @@ def feed(state: State, rate: float, items: int, seed: int | None, count: int | N
     It begins with stock of every item, at once, and then keeps to the rate.
     """
     settings = state.settings_of_cluster()
-    from atp_stream.feed import run_feed
+    from atp_stream.tools.feed import run_feed
 
     return run_feed(settings, rate=rate, items=items, seed=seed, count=count, bad_percent=bad_percent)
 
@@ -60,7 +60,7 @@ def tail(state: State, topics: tuple[str, ...], from_beginning: bool, count: int
     is one event with all its fields and headers.
     """
     settings = state.settings_of_cluster()
-    from atp_stream.tail import run_tail
+    from atp_stream.tools.tail import run_tail
 
     return run_tail(settings, topics=topics or ("all",), from_beginning=from_beginning, count=count, as_json=as_json)
 
@@ -84,6 +84,6 @@ def demo(state: State, rate: float, items: int, duration: float | None) -> int:
     kafka.bootstrap_servers is set, that cluster is used and none is started.
     """
     settings = state.load().settings
-    from atp_stream.demo import run_demo
+    from atp_stream.tools.demo import run_demo
 
     return run_demo(settings, rate=rate, items=items, duration=duration)

@@ -9,7 +9,7 @@ import click
 from atp_stream.cli.common import State, global_options, json_option
 from atp_stream.cli.output import print_json, print_table
 from atp_stream.errors import EXIT_OK, UnavailableError
-from atp_stream.terminal import console
+from atp_stream.tools.terminal import console
 
 if TYPE_CHECKING:
     from atp_stream.local import LocalCluster

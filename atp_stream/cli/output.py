@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from atp_stream.terminal import console, is_fancy
+from atp_stream.tools.terminal import console, is_fancy
 
 
 def print_json(document: Any) -> None:

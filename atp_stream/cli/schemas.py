@@ -21,7 +21,7 @@ def schemas() -> None:
 def register(state: State, as_json: bool) -> int:
     """Register the schemas that are not yet in the registry. Running it again does nothing."""
     settings = state.settings_of_cluster(kafka=False)
-    from atp_stream.registry_access import register
+    from atp_stream.admin.registry import register
 
     registered = register(settings)
     if as_json:
@@ -39,7 +39,7 @@ def register(state: State, as_json: bool) -> int:
 def check(state: State, as_json: bool) -> int:
     """Say which subjects are missing or differ: exit 0 none, 65 some."""
     settings = state.settings_of_cluster(kafka=False)
-    from atp_stream.registry_access import check
+    from atp_stream.admin.registry import check
 
     differences = check(settings)
     if as_json:

@@ -11,8 +11,8 @@ from atp_stream.cli.output import print_json, print_table
 from atp_stream.errors import EXIT_OK, DataError, UsageError
 
 if TYPE_CHECKING:
+    from atp_stream.admin.topics import Plan
     from atp_stream.settings import Settings
-    from atp_stream.topics import Plan
 
 
 @click.group()
@@ -22,8 +22,8 @@ def topics() -> None:
 
 def _planned(state: State) -> tuple["Settings", Any, "Plan"]:
     settings = state.settings_of_cluster(registry=False)
-    from atp_stream.kafka_admin import connect, require_advertised
-    from atp_stream.topics import any_count, plan, specs
+    from atp_stream.admin.kafka import connect, require_advertised
+    from atp_stream.admin.topics import any_count, plan, specs
 
     cluster = connect(settings.kafka)
     require_advertised(cluster, settings.kafka)
@@ -52,7 +52,7 @@ def apply(state: State, yes: bool, as_json: bool) -> int:
     Partition counts of topics that exist are never changed: exit 65, with nothing done.
     """
     settings, admin, planned = _planned(state)
-    from atp_stream.topics_apply import apply
+    from atp_stream.admin.topics_apply import apply
 
     if planned.alter and not planned.refused and not yes:
         _confirm(state, planned)

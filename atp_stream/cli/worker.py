@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from atp_stream.cli.common import State, global_options
-from atp_stream.terminal import note
+from atp_stream.tools.terminal import note
 
 
 @click.command()
@@ -19,11 +19,11 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
 
     Several may run on one machine: each takes a data directory and a web port of its own.
     """
-    from atp_stream.data_dir import held
-    from atp_stream.resolve import with_cluster
-    from atp_stream.settings_load import Flag
-    from atp_stream.start import check_start
-    from atp_stream.web_port import free_port
+    from atp_stream.admin.data_dir import held
+    from atp_stream.admin.resolve import with_cluster
+    from atp_stream.admin.start import check_start
+    from atp_stream.admin.web_port import free_port
+    from atp_stream.settings.load import Flag
 
     flags = {"worker.web_port": web_port, "worker.data_dir": data_dir, "worker.log_level": log_level}
     loaded = state.load(

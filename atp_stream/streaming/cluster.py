@@ -28,6 +28,13 @@ _MOST_CALLS = 4  # that a reading makes before it gives way to the next try
 _PAUSE_SECONDS = 0.2
 _RESTORE_BATCH = 20_000
 
+#: Asked in short order while a transaction is pending: a partition stands still until it is over.
+_STABLE: Mapping[str, str | int] = {
+    "isolation.level": "read_committed",
+    "retry.backoff.ms": 20,
+    "retry.backoff.max.ms": 100,
+}
+
 _REFUSALS = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
@@ -114,7 +121,7 @@ class Cluster:
         wanted = [TopicPartition(*partition) for partition in partitions]
 
         def call() -> list[TopicPartition]:
-            with self._client(**{"isolation.level": "read_committed"}) as client:
+            with self._client(**_STABLE) as client:
                 found = client.committed(wanted, timeout=_CALL_SECONDS)
             for each in found:
                 if each.error is not None:

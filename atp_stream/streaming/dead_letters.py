@@ -55,12 +55,17 @@ class FloodGuard:
     def count(self, record: Record, code: str, message: str) -> None:
         """Count one. Raises `DeadLetterFlood`, naming this one, if the rate is above what is allowed."""
         now = self._clock()
-        self._times.append(now)
-        while self._times[0] <= now - 60:
+        while self._times and self._times[0] <= now - 60:
             self._times.popleft()
+        self._times.append(now)
         if len(self._times) > self._per_minute:
             raise DeadLetterFlood(
                 f"more than {self._per_minute} dead letters within a minute",
                 cause=f"the last one: {record.topic}[{record.partition}]@{record.offset}: {code}: {message}",
                 fix="find out what publishes bad input; raise worker.dead_letters_per_minute to let it pass",
             )
+
+    def forget(self, number: int) -> None:
+        """Take back the last ones: their transaction did not commit, and they will be counted again."""
+        for _ in range(min(number, len(self._times))):
+            self._times.pop()

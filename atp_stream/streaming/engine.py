@@ -117,6 +117,7 @@ class Engine:
                 self.counters.records += size
             else:
                 log.warning("a transaction of %d records ended %s: reading them again", size, outcome.value)
+                transaction.withdraw()
                 self.counters.aborted += 1
             if outcome is not Outcome.COMMITTED or not self.producer.is_ready:
                 self.gate.close()
@@ -132,7 +133,7 @@ class Engine:
         """Join the records by partition, in the order they were fetched in."""
         batch: Batch = {}
         for fetch in fetches:
-            fetch.opening.waiting -= fetch.size
+            fetch.opening.waiting -= fetch.weight
             if fetch.opening is not opening:
                 self.counters.dropped += fetch.size
                 continue
@@ -199,12 +200,12 @@ async def _drained(stream: StreamT[Fetch], most_records: int) -> AsyncIterable[l
     """Yield what has arrived: the fetch that ended the wait, and those that queued up behind it meanwhile."""
     async for event in stream.events():
         fetch: Any = event.value
-        yield [fetch, *_queued(stream, most_records - fetch.size)]
+        yield [fetch, *_queued(stream, most_records - fetch.weight)]
 
 
 def _queued(stream: StreamT[Fetch], room: int) -> Iterator[Fetch]:
     queue: Any = stream.channel.queue  # type: ignore[attr-defined]
     while room > 0 and not queue.empty():
         fetch: Fetch = queue.get_nowait().value
-        room -= fetch.size
+        room -= fetch.weight
         yield fetch

@@ -5,7 +5,7 @@ opening it seeks, and every fetch carries the opening it was made under (design 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .membership import Membership
 from .records import Partition, Record
@@ -15,8 +15,8 @@ from .records import Partition, Record
 class Opening:
     """One opening of the gate. Compared by identity: a second opening under the same membership is another one.
 
-    `waiting` counts the records fetched under it that the engine has not taken yet; `fetched` and `taken` number the
-    fetches made and taken, so that none is lost on its way through Faust unnoticed.
+    `waiting` is the weight of what was fetched under it and the engine has not taken yet; `fetched` and `taken` number
+    the fetches made and taken, so that none is lost on its way through Faust unnoticed.
     """
 
     membership: Membership
@@ -29,12 +29,18 @@ class Opening:
 class Fetch:
     """What one fetch brought: raw records by partition, in offset order, and the opening it was made under.
 
-    `number` counts the fetches of the opening from 1 on.
+    `number` counts the fetches of the opening from 1 on. `weight` is what it takes of memory and of a transaction's
+    time, by which both are bounded: one per record, and one more per KiB of its value.
     """
 
     opening: Opening
     number: int
     records: Mapping[Partition, Sequence[Record]]
+    weight: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        weight = sum(1 + (len(each.value or b"") >> 10) for found in self.records.values() for each in found)
+        object.__setattr__(self, "weight", weight)
 
     @property
     def size(self) -> int:

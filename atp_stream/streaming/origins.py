@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Message, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from .cluster import Cluster, KafkaConfig, client_log
-from .errors import StateMismatch
+from .cluster import Cluster, KafkaConfig, client_log, refuse
+from .errors import ClusterUnreachable, StateMismatch
 from .membership import NO_MEMBER
 from .producer import Outcome, TransactionalProducer
 from .records import Partition
@@ -85,13 +85,27 @@ class Origins:
 
 
 def describe_topics(kafka: KafkaConfig, topics: Iterable[str]) -> dict[str, TopicFacts]:
-    """Return id and partition count of each topic. Raises `KafkaException` if one does not exist."""
+    """Return id and partition count of each topic.
+
+    Raises `KafkaException` if one does not exist, `ClusterUnreachable` without an answer, `NotPermitted` if refused.
+    """
     config: dict[str, Any] = {**kafka, "logger": client_log}
     admin = AdminClient(config)
     futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_CALL_SECONDS)
     found = {}
     for topic, future in futures.items():
-        description = future.result()
+        try:
+            description = future.result()
+        except KafkaException as failure:
+            error: KafkaError = failure.args[0]
+            refuse(error)
+            if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise
+            raise ClusterUnreachable(
+                f"no answer from the cluster: describing {topic}",
+                cause=error.str(),
+                fix="check that the brokers run and can be reached, then start the worker again",
+            ) from failure
         # As Kafka's own tools write it, and fit for a file name; librdkafka writes "+" and "/".
         topic_id = str(description.topic_id).replace("+", "-").replace("/", "_")
         found[topic] = TopicFacts(topic_id, len(description.partitions))

@@ -22,6 +22,7 @@ from .consumer import consumer_of
 from .engine import Engine
 from .errors import StateMismatch, Superseded
 from .origins import Origins
+from .progress import Progress
 from .records import Partition
 from .store import WATERMARK_KEY, StateTable
 from .watermark import check_watermark, decode_watermark
@@ -199,37 +200,6 @@ class Recovery(FaustRecovery):
         self.tables.on_actives_ready()
         self.tables.on_standbys_ready()
         app.on_rebalance_end()
-
-
-class Progress:
-    """Says every few seconds how far a restore has come: records left, records per second, time left."""
-
-    _EVERY_SECONDS = 2.0
-
-    def __init__(self, spans: Mapping[Partition, tuple[int, int]]) -> None:
-        self._total = sum(max(0, end - start) for start, end in spans.values())
-        self._done = 0
-        self._began = self._said = time.monotonic()
-
-    def count(self, records: int) -> None:
-        """Count restored records."""
-        self._done += records
-        now = time.monotonic()
-        if now - self._said > self._EVERY_SECONDS:
-            self._said = now
-            rate = self._done / (now - self._began)
-            log.info(
-                "restoring: %d of at most %d records, %.0f/s, %.0f s left",
-                self._done,
-                self._total,
-                rate,
-                max(0, self._total - self._done) / rate,
-            )
-
-    def end(self) -> None:
-        """Say how much was restored, and how long it took."""
-        took = time.monotonic() - self._began
-        log.info("restored %d records in %.2f s", self._done, took)
 
 
 class TableManager(FaustTableManager):

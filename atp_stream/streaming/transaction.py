@@ -52,6 +52,7 @@ class Transaction:
         self._state = state
         self._dead_letters_topic = dead_letters_topic
         self._flood = flood
+        self._refused = 0
         self.touched: dict[int, StateChanges] = {}
         #: By touched table partition, as written to its changelog.
         self.watermarks: Mapping[int, Mapping[str, int]] = {}
@@ -69,8 +70,13 @@ class Transaction:
         Raises `DeadLetterFlood` above the set rate: then nothing of the batch is committed.
         """
         self._flood.count(record, code, message)
+        self._refused += 1
         value, key, headers = dead_letter(record, code, message)
         self.produce(self._dead_letters_topic, value, key, headers)
+
+    def withdraw(self) -> None:
+        """Undo what counting this transaction has changed: it did not commit, and its records will be read again."""
+        self._flood.forget(self._refused)
 
     def write_changelog(self, changelog: str, watermarks: Mapping[int, Mapping[str, int]]) -> None:
         """Produce what was changed, one record per key, and then the watermark record of each touched partition."""

@@ -9,12 +9,12 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from syrupy.assertion import SnapshotAssertion
 
-from atp_stream import topics
+from atp_stream.admin import topics
+from atp_stream.admin.topics_apply import apply
 from atp_stream.contracts.catalogue import TopicSpec
 from atp_stream.local import LocalCluster
 from atp_stream.settings import Settings
-from atp_stream.settings_load import load_settings
-from atp_stream.topics_apply import apply
+from atp_stream.settings.load import load_settings
 from tests.unit.cli.conftest import Cli, Result, isolated, runner
 
 

@@ -14,21 +14,21 @@ import httpx
 import pytest
 from confluent_kafka import Consumer, Message, Producer
 
-from atp_stream import registry_access
+from atp_stream.admin import registry as registry_access
+from atp_stream.admin.topics import specs
 from atp_stream.contracts.errors import BadInput
 from atp_stream.contracts.inputs import InputDecoder
 from atp_stream.contracts.keys import item_key
 from atp_stream.contracts.registry import SchemaRegistry
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.domain.events import Input
-from atp_stream.feed_core import InventoryCore
-from atp_stream.feed_events import FeedEvent
-from atp_stream.feed_records import core_schemas
 from atp_stream.local import LocalCluster
-from atp_stream.output_consumer import OutputConsumer
 from atp_stream.settings import Settings
-from atp_stream.settings_load import load_settings
-from atp_stream.topics import specs
+from atp_stream.settings.load import load_settings
+from atp_stream.tools.feed_core import InventoryCore
+from atp_stream.tools.feed_events import FeedEvent
+from atp_stream.tools.feed_records import core_schemas
+from atp_stream.tools.output_consumer import OutputConsumer
 from tests.cluster import create_topic, register
 from tests.contract.samples import STOCK
 from tests.pipeline.waiting import until

@@ -6,10 +6,16 @@ from concurrent.futures import wait
 
 import pytest
 from confluent_kafka import Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from atp_stream.local import LocalCluster
+from atp_stream.streaming import cluster as module
 from atp_stream.streaming.cluster import Cluster, KafkaConfig
 from atp_stream.streaming.errors import Superseded
 from atp_stream.streaming.records import Partition
@@ -74,10 +80,11 @@ def test_given_offsets_of_an_open_transaction_then_stable_offsets_are_those_afte
 
 
 def test_given_an_answer_that_is_no_longer_wanted_then_stable_offsets_gives_way(
-    kafka: KafkaConfig, topic: str, reader: Cluster
+    kafka: KafkaConfig, topic: str, reader: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     partition = Partition(topic, 0)
     pending = OpenTransaction(kafka, f"{topic}-1").send_offsets(f"{topic}-group", partition, 5)
+    monkeypatch.setattr(module, "_CALL_SECONDS", 0.5)
     with pytest.raises(Superseded):
         reader.stable_offsets([partition], SecondTime())
     pending.abort()
@@ -189,6 +196,11 @@ def test_given_a_compacted_log_with_gaps_then_reading_ends_and_finds_the_last_of
         "segment.ms": "1",
     }
     admin = AdminClient(dict(kafka))
+    # The cleaner looks every 15 s by default. It starts anew with this setting.
+    often = ConfigEntry("log.cleaner.backoff.ms", "200", incremental_operation=AlterConfigOpType.SET)
+    (broker,) = admin.list_topics(timeout=SECONDS).brokers
+    resource = ConfigResource(ConfigResource.Type.BROKER, str(broker), incremental_configs=[often])
+    admin.incremental_alter_configs([resource])[resource].result(SECONDS)
     admin.create_topics([NewTopic(unique, 1, 1, config=config)])[unique].result(SECONDS)
     transaction = OpenTransaction(kafka, f"{unique}-1")
     for _ in range(5):

@@ -13,10 +13,10 @@ import rocksdict
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from atp_stream import topics
-from atp_stream.registry_access import register
-from atp_stream.settings_load import load_settings
-from atp_stream.topics_apply import apply
+from atp_stream.admin import topics
+from atp_stream.admin.registry import register
+from atp_stream.admin.topics_apply import apply
+from atp_stream.settings.load import load_settings
 from tests.cluster import create_topic
 from tests.cluster import register as register_schema
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
-from atp_stream.received import DEAD_LETTER, Received
+from atp_stream.tools.received import DEAD_LETTER, Received
 
 AVAILABILITY = "AvailabilityCalculatedEvent"
 COMMITTED = "AllocationCommittedEvent"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from atp_stream.data_dir import held, holder, workers_root
+from atp_stream.admin.data_dir import held, holder, workers_root
 from atp_stream.errors import PermissionDeniedError, TemporaryError
 
 
@@ -27,7 +27,7 @@ def test_each_worker_without_a_configured_directory_gets_the_first_free_one() ->
 
 def test_a_configured_directory_that_is_held_names_the_holder(tmp_path: Path) -> None:
     program = (
-        "import pathlib, sys; from atp_stream.data_dir import held\n"
+        "import pathlib, sys; from atp_stream.admin.data_dir import held\n"
         "with held(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "state")]

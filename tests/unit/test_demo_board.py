@@ -4,8 +4,8 @@ from decimal import Decimal
 
 import pytest
 
-from atp_stream.demo_board import Board, Rate
-from atp_stream.received import Received
+from atp_stream.tools.demo_board import Board, Rate
+from atp_stream.tools.received import Received
 from tests.unit.received import AVAILABILITY, COMMITTED, DENIED, NOON, RELEASED, dead_letter, received
 
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from atp_stream.demo_board import Board
-from atp_stream.demo_view import Status, drawn, plain
+from atp_stream.tools.demo_board import Board
+from atp_stream.tools.demo_view import Status, drawn, plain
 from tests.unit.received import AVAILABILITY, COMMITTED, DENIED, NOON, RELEASED, dead_letter, received
 
 STATUS = Status(

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from atp_stream.feed import Schedule
-from atp_stream.feed_progress import progress_on
+from atp_stream.tools.feed import Schedule
+from atp_stream.tools.feed_progress import progress_on
 
 
 class Clock:

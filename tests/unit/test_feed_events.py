@@ -18,11 +18,11 @@ from atp_stream.domain.decide import Outcome, decide
 from atp_stream.domain.events import ReservationCreated, ReservationReleased, StockAvailabilityChanged
 from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation
-from atp_stream.feed_catalogue import TENANTS
-from atp_stream.feed_core import InventoryCore
-from atp_stream.feed_events import FeedEvent, Flaw, Trait
-from atp_stream.feed_records import UNKNOWN_SCHEMA_ID, RecordMaker, Writer, core_schemas
 from atp_stream.settings import SourceTopic
+from atp_stream.tools.feed_catalogue import TENANTS
+from atp_stream.tools.feed_core import InventoryCore
+from atp_stream.tools.feed_events import FeedEvent, Flaw, Trait
+from atp_stream.tools.feed_records import UNKNOWN_SCHEMA_ID, RecordMaker, Writer, core_schemas
 from tests.contract.samples import CREATED, OLD_IDS, RELEASED, SCHEMA_IDS, STOCK, Registry
 
 CHANNELS = ("POS", "ECOM", "WHOLESALE", "MARKETPLACE")

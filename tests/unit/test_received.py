@@ -20,10 +20,10 @@ from atp_stream.domain.events import (
     ReservationDenied,
     ShortageReason,
 )
-from atp_stream.event_line import as_line, clock
-from atp_stream.received import DEAD_LETTER, Reader, Received, printable
 from atp_stream.settings import Settings
-from atp_stream.tail import topic_names
+from atp_stream.tools.event_line import as_line, clock
+from atp_stream.tools.received import DEAD_LETTER, Reader, Received, printable
+from atp_stream.tools.tail import topic_names
 from tests.unit.received import DENIED, NOON, dead_letter, received
 
 IDS = {f"{topic}-value": number for number, (topic, _) in enumerate(OUTPUT_TOPICS.values(), start=5)}

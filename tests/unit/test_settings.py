@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from atp_stream.errors import ConfigurationError, SettingsError, UsageError
-from atp_stream.policy_settings import hundredths, to_policy
 from atp_stream.settings import (
     ChannelPolicySettings,
     KafkaSettings,
@@ -21,7 +20,8 @@ from atp_stream.settings import (
     WorkerSettings,
     confluent_config,
 )
-from atp_stream.settings_load import REDACTED, Flag, LoadedSettings, load_settings
+from atp_stream.settings.load import REDACTED, Flag, LoadedSettings, load_settings
+from atp_stream.settings.policy import hundredths, to_policy
 
 
 @pytest.fixture(autouse=True)

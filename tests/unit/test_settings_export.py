@@ -7,8 +7,8 @@ import pytest
 from pydantic import SecretStr
 
 from atp_stream.settings import Settings
-from atp_stream.settings_export import environment_of
-from atp_stream.settings_load import load_settings
+from atp_stream.settings.export import environment_of
+from atp_stream.settings.load import load_settings
 
 CHANGED = {
     "kafka": {

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from atp_stream.stopping import Stop, stop_signals
+from atp_stream.tools.stopping import Stop, stop_signals
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

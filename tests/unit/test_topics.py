@@ -3,11 +3,11 @@
 import pytest
 from confluent_kafka.admin import AdminClient
 
+from atp_stream.admin.topics import Plan, TopicState, any_count, changelog_name, compare, specs
+from atp_stream.admin.topics_apply import apply
 from atp_stream.contracts.catalogue import TopicSpec
 from atp_stream.errors import DataError
 from atp_stream.settings import Settings, SourceTopic, TopicSettings
-from atp_stream.topics import Plan, TopicState, any_count, changelog_name, compare, specs
-from atp_stream.topics_apply import apply
 
 LOG = TopicSpec("log", 12, "internal", config={"cleanup.policy": "delete", "retention.ms": "-1"})
 SOURCE = TopicSpec("source", 12, "input")

@@ -4,8 +4,8 @@ import socket
 
 import pytest
 
+from atp_stream.admin.web_port import free_port, is_free
 from atp_stream.errors import ConfigurationError, TemporaryError
-from atp_stream.web_port import free_port, is_free
 
 HOST = "127.0.0.1"
 

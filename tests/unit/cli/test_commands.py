@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from atp_stream.data_dir import held, holder, workers_root
+from atp_stream.admin.data_dir import held, holder, workers_root
 from atp_stream.errors import DataError, TemporaryError, UnavailableError
 from tests.unit.cli.conftest import Cli
 
@@ -39,7 +39,7 @@ def started(module: Callable[..., None]) -> list[Any]:
         assert holder(given.worker.data_dir) is not None
         return 0
 
-    module("start", check_start=lambda *_: None)
+    module("admin.start", check_start=lambda *_: None)
     module("app", run_worker=run_worker)
     return settings
 
@@ -75,7 +75,7 @@ def test_a_worker_that_ends_with_an_error_gives_its_exit_code(
     def run_worker(_: Any) -> int:
         raise error("it ended", cause="something happened")
 
-    module("start", check_start=lambda *_: None)
+    module("admin.start", check_start=lambda *_: None)
     module("app", run_worker=run_worker)
     result = cli("worker", *SETTINGS, "--web-port", "0")
     assert result.code == error.exit_code
@@ -93,7 +93,7 @@ def test_feed_tail_and_demo_get_their_options(cli: Cli, module: Callable[..., No
         return run
 
     for name in ("feed", "tail", "demo"):
-        module(name, **{f"run_{name}": called(name)})
+        module(f"tools.{name}", **{f"run_{name}": called(name)})
     assert cli("feed", *SETTINGS).code == 0
     assert cli("feed", *SETTINGS, "--rate", "2.5", "--items", "3", "--seed", "4", "--count", "5").code == 0
     assert cli("tail", *SETTINGS, "denials", "availability", "--from-beginning", "--count", "1", "--json").code == 0
@@ -112,6 +112,6 @@ def test_an_interrupt_ends_quietly_with_the_exit_code_of_one(cli: Cli, module: C
     def run_feed(_: Any, **__: Any) -> int:
         raise KeyboardInterrupt
 
-    module("feed", run_feed=run_feed)
+    module("tools.feed", run_feed=run_feed)
     result = cli("feed", *SETTINGS)
     assert (result.code, result.err.strip()) == (130, "")

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from atp_stream.admin.data_dir import held
+from atp_stream.admin.doctor import examine, exit_code
+from atp_stream.admin.doctor_finding import Finding
+from atp_stream.admin.doctor_topics import permissions, replication
+from atp_stream.admin.topics import TopicState
 from atp_stream.contracts.catalogue import TopicSpec
-from atp_stream.data_dir import held
-from atp_stream.doctor import examine, exit_code
-from atp_stream.doctor_finding import Finding
-from atp_stream.doctor_topics import permissions, replication
 from atp_stream.settings import Settings, TopicSettings
-from atp_stream.settings_load import load_settings
-from atp_stream.topics import TopicState
+from atp_stream.settings.load import load_settings
 from tests.unit.cli.conftest import Cli
 from tests.unit.cli.fake_broker import fake_broker
 
@@ -46,7 +46,7 @@ def hanging_up() -> Iterator[str]:
 
 
 def test_what_needs_no_cluster_is_looked_at_without_one(home: Path) -> None:
-    found = findings(home)
+    found = findings(home, {"worker.web_port": 0})
     assert {name: found[name].status for name in ("settings", "data_dir", "web_port")} == {
         "settings": "ok",
         "data_dir": "ok",
@@ -63,10 +63,11 @@ def test_a_cluster_and_a_registry_that_cannot_be_reached_fail_each_with_a_fix(ho
 
 
 def test_every_advertised_listener_is_dialled(home: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        closed = f"127.0.0.1:{server.getsockname()[1]}"
-    with fake_broker(closed) as address:
-        found = findings(home, {"kafka.bootstrap_servers": address})
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))  # so that nobody else gets it, but nobody listens
+        closed = f"127.0.0.1:{reserved.getsockname()[1]}"
+        with fake_broker(closed) as address:
+            found = findings(home, {"kafka.bootstrap_servers": address})
     assert found["kafka"].status == "ok"
     assert (found["listener"].status, found["listener"].exit_code) == ("fail", 69)
     assert closed in found["listener"].message

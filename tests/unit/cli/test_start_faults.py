@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 from syrupy.assertion import SnapshotAssertion
 
-from atp_stream.data_dir import held
+from atp_stream.admin.data_dir import held
 from atp_stream.errors import UnavailableError
 from tests.unit.cli.conftest import Cli, Result
 from tests.unit.cli.fake_broker import fake_broker
@@ -25,10 +25,11 @@ def taken() -> Iterator[int]:
 
 
 @pytest.fixture
-def closed() -> int:
-    """Give a port on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def closed() -> Iterator[int]:
+    """Give a port on which nothing listens, kept so that nobody else can take it meanwhile."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        yield reserved.getsockname()[1]
 
 
 def shown(result: Result, **places: object) -> str:
@@ -154,8 +155,8 @@ def test_assignment_without_a_value(cli: Cli, snapshot: SnapshotAssertion) -> No
 
 
 def test_a_bug_is_called_one(cli: Cli, monkeypatch: pytest.MonkeyPatch, snapshot: SnapshotAssertion) -> None:
-    broken = ModuleType("atp_stream.resolve")
-    monkeypatch.setitem(sys.modules, "atp_stream.resolve", broken)
+    broken = ModuleType("atp_stream.admin.resolve")
+    monkeypatch.setitem(sys.modules, "atp_stream.admin.resolve", broken)
 
     def with_cluster(*_: object, **__: object) -> None:
         raise ZeroDivisionError("division by zero")

@@ -87,7 +87,7 @@ class Parts:
         opening.fetched += 1
         records = {Partition(topic, 0): [Consumed(topic, 0, offset, value=value) for offset in offsets]}
         fetch = Fetch(opening, opening.fetched, records)
-        opening.waiting += fetch.size
+        opening.waiting += fetch.weight
         return fetch
 
 
@@ -264,3 +264,10 @@ async def test_given_fetches_that_queued_up_then_a_transaction_takes_no_more_tha
         TopicPartition("source", 0, 14),
     ]
     assert parts.stage.seen == list(range(14))
+
+
+async def test_given_large_records_then_a_transaction_takes_fewer_of_them(parts: Parts) -> None:
+    large = b"x" * (50 << 10)
+    stream = Queued([parts.fetched(offset, value=large) for offset in range(6)])  # at most a hundred KiB
+    await parts.engine.run(stream)  # type: ignore[arg-type]
+    assert [offsets[0].offset for offsets, _ in parts.producer.committed] == [2, 4, 6]

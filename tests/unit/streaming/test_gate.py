@@ -46,3 +46,9 @@ def test_given_records_of_several_partitions_then_the_size_of_a_fetch_counts_all
     records = {Partition("a", 0): [Consumed(), Consumed()], Partition("b", 3): [Consumed()]}
     assert Fetch(Opening(MEMBER), 1, records).size == 3
     assert Fetch(Opening(MEMBER), 1, {}).size == 0
+
+
+def test_given_large_records_then_a_fetch_weighs_more_than_it_counts() -> None:
+    records = [Consumed(value=None), Consumed(value=b"x" * 1023), Consumed(value=b"x" * 10_240)]
+    fetch = Fetch(Opening(MEMBER), 1, {Partition("a", 0): records})
+    assert (fetch.size, fetch.weight) == (3, 13)

@@ -1,11 +1,13 @@
 """Origins: a first start, a loss and a topic created again are told from one another."""
 
 import json
+import logging
 
 import pytest
 
-from atp_stream.streaming.errors import StateMismatch
-from atp_stream.streaming.origins import Origin, Origins, TopicFacts
+from atp_stream.streaming import origins as module
+from atp_stream.streaming.errors import ClusterUnreachable, StateMismatch
+from atp_stream.streaming.origins import Origin, Origins, TopicFacts, describe_topics
 from atp_stream.streaming.records import Partition
 
 KNOWN = Origins({"stock": Origin("id-1", (5, 0))})
@@ -43,3 +45,16 @@ def test_given_starts_of_missing_partitions_when_extended_then_known_starts_stay
 
 def test_given_an_origin_when_written_then_id_and_starts_are_readable() -> None:
     assert json.loads(KNOWN.record("stock")) == {"topic-id": "id-1", "starts": [5, 0]}
+
+
+def test_given_a_cluster_that_does_not_answer_when_topics_are_described_then_that_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_CALL_SECONDS", 0.2)
+    logging.disable()
+    try:
+        with pytest.raises(ClusterUnreachable, match="describing stock") as caught:
+            describe_topics({"bootstrap.servers": "127.0.0.1:1"}, ["stock"])
+    finally:
+        logging.disable(logging.NOTSET)
+    assert caught.value.fix

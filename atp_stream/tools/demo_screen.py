@@ -7,9 +7,9 @@ from typing import IO, Final, Self
 
 from rich.live import Live
 
-from atp_stream.demo_board import Board
-from atp_stream.demo_view import Status, drawn, plain
-from atp_stream.terminal import console, is_fancy
+from atp_stream.tools.demo_board import Board
+from atp_stream.tools.demo_view import Status, drawn, plain
+from atp_stream.tools.terminal import console, is_fancy
 
 _FRAME_SECONDS: Final = 0.25
 _LINES_SECONDS: Final = 5.0

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from atp_stream.admin.topics import specs
 from atp_stream.contracts.errors import IncompatibleSchema, RegistryError, RegistryRefused
 from atp_stream.contracts.registry import Registered, SchemaDifference, SchemaRegistry
 from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
 from atp_stream.settings import RegistrySettings, Settings
-from atp_stream.topics import specs
 
 _T = TypeVar("_T")
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from atp_stream.domain.events import Input, ReservationCreated, ReservationReleased, StockAvailabilityChanged
 from atp_stream.domain.quantity import Quantity
-from atp_stream.feed_catalogue import Item, Place, make_items
-from atp_stream.feed_events import FeedEvent, Flaw, Trait
+from atp_stream.tools.feed_catalogue import Item, Place, make_items
+from atp_stream.tools.feed_events import FeedEvent, Flaw, Trait
 
 Clock = Callable[[], int]
 """Tells the time in epoch milliseconds."""

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from atp_stream import topics
+from atp_stream.admin import topics
+from atp_stream.admin.doctor_finding import Finding
+from atp_stream.admin.kafka import Cluster
 from atp_stream.contracts.catalogue import TopicSpec
-from atp_stream.doctor_finding import Finding
 from atp_stream.errors import ConfigurationError
-from atp_stream.kafka_admin import Cluster
 from atp_stream.settings import Settings
 
 # What the worker does with a topic of each role (Kafka's names of operations).

@@ -10,12 +10,12 @@ import click
 
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.errors import EXIT_OK
-from atp_stream.event_line import as_line
 from atp_stream.observability import set_up_logging
-from atp_stream.output_consumer import OutputConsumer
 from atp_stream.settings import Settings
-from atp_stream.stopping import Stop, stop_signals
-from atp_stream.terminal import is_fancy, note
+from atp_stream.tools.event_line import as_line
+from atp_stream.tools.output_consumer import OutputConsumer
+from atp_stream.tools.stopping import Stop, stop_signals
+from atp_stream.tools.terminal import is_fancy, note
 
 _POLL_SECONDS: Final = 0.2
 

@@ -8,15 +8,15 @@ from typing import Any, Final
 from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 
-from atp_stream import registry_access
+from atp_stream.admin import registry as registry_access
+from atp_stream.admin.kafka import TIMEOUT_SECONDS, admin_call, connect, kafka_error, require_advertised
+from atp_stream.admin.topics import describe, specs
 from atp_stream.contracts.avro import Json
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.errors import DataError
-from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, connect, kafka_error, require_advertised
-from atp_stream.received import Reader, Received
 from atp_stream.settings import Settings, confluent_config
-from atp_stream.topics import describe, specs
+from atp_stream.tools.received import Reader, Received
 
 _MOST_AT_ONCE: Final = 500
 

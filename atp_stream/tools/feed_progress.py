@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import IO, Final
 
-from atp_stream.terminal import console, is_fancy
+from atp_stream.tools.terminal import console, is_fancy
 
 _TERMINAL_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 10.0

@@ -19,8 +19,8 @@ from atp_stream.contracts.keys import item_key
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.domain.events import Input, ReservationCreated, ReservationReleased, StockAvailabilityChanged
 from atp_stream.domain.quantity import Quantity, format_quantity
-from atp_stream.feed_events import FeedEvent, Flaw
 from atp_stream.settings import SourceTopic
+from atp_stream.tools.feed_events import FeedEvent, Flaw
 
 UNKNOWN_SCHEMA_ID: Final = 2_000_000_007
 """An id that no registry has given."""

@@ -7,8 +7,8 @@ from decimal import Decimal
 from itertools import islice
 from typing import Final
 
-from atp_stream.event_line import WORDS
-from atp_stream.received import DEAD_LETTER, Received
+from atp_stream.tools.event_line import WORDS
+from atp_stream.tools.received import DEAD_LETTER, Received
 
 _AVAILABILITY: Final = "AvailabilityCalculatedEvent"
 _WINDOW_MS: Final = 5_000

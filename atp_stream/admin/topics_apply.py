@@ -13,9 +13,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
     ResourceType,
 )
 
+from atp_stream.admin.kafka import TIMEOUT_SECONDS, admin_call, kafka_error
+from atp_stream.admin.topics import Difference, Plan, TopicState, describe
 from atp_stream.errors import DataError, TemporaryError
-from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, kafka_error
-from atp_stream.topics import Difference, Plan, TopicState, describe
 
 _PAUSE_SECONDS = 0.1
 

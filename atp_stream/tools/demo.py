@@ -10,28 +10,28 @@ from typing import Final
 
 from platformdirs import user_data_path
 
-from atp_stream import registry_access
+from atp_stream.admin import registry as registry_access
+from atp_stream.admin.data_dir import held
+from atp_stream.admin.kafka import connect, require_advertised
+from atp_stream.admin.resolve import with_cluster
+from atp_stream.admin.topics import any_count, plan, specs
+from atp_stream.admin.topics_apply import apply
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
-from atp_stream.data_dir import held
-from atp_stream.demo_board import Board, Rate
-from atp_stream.demo_feed import DemoFeed
-from atp_stream.demo_screen import Screen
-from atp_stream.demo_view import Status
-from atp_stream.demo_worker import DemoWorker
 from atp_stream.errors import EXIT_OK, AppError, TemporaryError, UnavailableError
-from atp_stream.event_line import WORDS
-from atp_stream.feed import Feed
-from atp_stream.kafka_admin import connect, require_advertised
 from atp_stream.local import LocalCluster, Progress, Report, shown
 from atp_stream.observability import set_up_logging
-from atp_stream.output_consumer import OutputConsumer
-from atp_stream.resolve import with_cluster
 from atp_stream.settings import Settings
-from atp_stream.stopping import Stop, stop_signals
-from atp_stream.tail import topic_names
-from atp_stream.terminal import console, note
-from atp_stream.topics import any_count, plan, specs
-from atp_stream.topics_apply import apply
+from atp_stream.tools.demo_board import Board, Rate
+from atp_stream.tools.demo_feed import DemoFeed
+from atp_stream.tools.demo_screen import Screen
+from atp_stream.tools.demo_view import Status
+from atp_stream.tools.demo_worker import DemoWorker
+from atp_stream.tools.event_line import WORDS
+from atp_stream.tools.feed import Feed
+from atp_stream.tools.output_consumer import OutputConsumer
+from atp_stream.tools.stopping import Stop, stop_signals
+from atp_stream.tools.tail import topic_names
+from atp_stream.tools.terminal import console, note
 
 _MOST_BAD_PERCENT: Final = 1.0
 _READY_SECONDS: Final = 120.0

@@ -5,7 +5,7 @@ from typing import get_args
 
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import InputEvent, KafkaSettings, RegistrySettings, Settings
-from atp_stream.settings_names import env_name, name_of, path_of
+from atp_stream.settings.names import env_name, name_of, path_of
 
 Check = tuple[tuple[str, ...], ConfigurationError]
 

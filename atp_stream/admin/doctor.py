@@ -7,16 +7,17 @@ out when that fails: the first cause is what has to be put right.
 import resource
 from collections.abc import Callable, Iterator, Sequence
 
-from atp_stream import data_dir, registry_access
-from atp_stream.doctor_finding import Finding, failed
-from atp_stream.doctor_listeners import examine_listeners
-from atp_stream.doctor_topics import examine_topics
+from atp_stream.admin import data_dir
+from atp_stream.admin import registry as registry_access
+from atp_stream.admin.doctor_finding import Finding, failed
+from atp_stream.admin.doctor_listeners import examine_listeners
+from atp_stream.admin.doctor_topics import examine_topics
+from atp_stream.admin.kafka import connect
+from atp_stream.admin.resolve import with_cluster
+from atp_stream.admin.web_port import is_free
 from atp_stream.errors import AppError, ConfigurationError, UnavailableError
-from atp_stream.kafka_admin import connect
-from atp_stream.resolve import with_cluster
 from atp_stream.settings import Settings
-from atp_stream.settings_load import LoadedSettings
-from atp_stream.web_port import is_free
+from atp_stream.settings.load import LoadedSettings
 
 # Open files of RocksDB per partition, and those of connections and the program itself.
 _FILES_PER_PARTITION, _FILES_BESIDE = 64, 256

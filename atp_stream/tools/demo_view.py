@@ -11,9 +11,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from atp_stream.demo_board import Board, ItemView, Row
-from atp_stream.event_line import COLORS, WORDS, clock
-from atp_stream.received import DEAD_LETTER, Received, printable
+from atp_stream.tools.demo_board import Board, ItemView, Row
+from atp_stream.tools.event_line import COLORS, WORDS, clock
+from atp_stream.tools.received import DEAD_LETTER, Received, printable
 
 _SIDE_BY_SIDE: Final = 120
 """Columns from which the events have room beside the table."""

@@ -3,9 +3,9 @@
 import time
 from collections.abc import Callable
 
-from atp_stream import topics
+from atp_stream.admin import topics
+from atp_stream.admin.kafka import Cluster, connect, require_advertised
 from atp_stream.errors import DataError, UnavailableError
-from atp_stream.kafka_admin import Cluster, connect, require_advertised
 from atp_stream.settings import Settings
 
 _PAUSE_SECONDS = 1.0

@@ -5,12 +5,12 @@ import asyncio
 from schema_registry.client.errors import ClientError
 from schema_registry.client.schema import AvroSchema
 
+from atp_stream.admin.registry import described
 from atp_stream.contracts.errors import RegistryError
 from atp_stream.contracts.registry_client import RegistryClient
 from atp_stream.errors import DataError
-from atp_stream.feed_records import Writer, core_schemas
-from atp_stream.registry_access import described
 from atp_stream.settings import RegistrySettings, Settings
+from atp_stream.tools.feed_records import Writer, core_schemas
 
 
 def open_writers(settings: Settings) -> dict[str, tuple[Writer, ...]]:

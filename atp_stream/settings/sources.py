@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from atp_stream.errors import ConfigurationError, PermissionDeniedError, UsageError
 from atp_stream.settings import Settings
-from atp_stream.settings_names import (
+from atp_stream.settings.names import (
     ENV_PREFIX,
     SettingPath,
     child_type,

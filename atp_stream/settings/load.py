@@ -10,9 +10,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from atp_stream.errors import ConfigurationError, SettingsError
 from atp_stream.settings import Settings
-from atp_stream.settings_checks import cross_checks
-from atp_stream.settings_names import SettingPath, child_type, name_of, path_of
-from atp_stream.settings_sources import Given, Origin, Sources
+from atp_stream.settings.checks import cross_checks
+from atp_stream.settings.names import SettingPath, child_type, name_of, path_of
+from atp_stream.settings.sources import Given, Origin, Sources
 
 DEFAULT_FILE = Path("config/local.toml")
 REDACTED = "******"

@@ -3,8 +3,8 @@
 import threading
 from typing import Final
 
-from atp_stream.feed import Feed
-from atp_stream.stopping import Stop
+from atp_stream.tools.feed import Feed
+from atp_stream.tools.stopping import Stop
 
 _JOIN_SECONDS: Final = 5.0
 

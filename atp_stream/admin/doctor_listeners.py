@@ -10,9 +10,9 @@ from aiokafka.conn import create_conn
 from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
-from atp_stream.doctor_finding import Finding, failed
+from atp_stream.admin.doctor_finding import Finding, failed
+from atp_stream.admin.kafka import BOOTSTRAP, Cluster, Listener, advertised_error, dial
 from atp_stream.errors import AppError, ConfigurationError, UnavailableError
-from atp_stream.kafka_admin import BOOTSTRAP, Cluster, Listener, advertised_error, dial
 from atp_stream.settings import KafkaSettings
 
 # TxnOffsetCommit carries group, generation and member from version 3 on (KIP-447, Kafka 2.5).

@@ -10,16 +10,16 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from atp_stream.admin.kafka import BOOTSTRAP, connect, kafka_error, require_advertised
+from atp_stream.admin.topics import describe
 from atp_stream.errors import EXIT_OK, DataError, UnavailableError
-from atp_stream.feed_core import InventoryCore
-from atp_stream.feed_events import FeedEvent
-from atp_stream.feed_progress import progress_on
-from atp_stream.feed_records import RecordMaker
-from atp_stream.feed_writers import open_writers
-from atp_stream.kafka_admin import BOOTSTRAP, connect, kafka_error, require_advertised
 from atp_stream.settings import Settings, confluent_config
-from atp_stream.stopping import Stop, stop_signals
-from atp_stream.topics import describe
+from atp_stream.tools.feed_core import InventoryCore
+from atp_stream.tools.feed_events import FeedEvent
+from atp_stream.tools.feed_progress import progress_on
+from atp_stream.tools.feed_records import RecordMaker
+from atp_stream.tools.feed_writers import open_writers
+from atp_stream.tools.stopping import Stop, stop_signals
 
 _FLUSH_SECONDS: Final = 10.0
 _LONGEST_WAIT_SECONDS: Final = 0.1

@@ -9,8 +9,8 @@ from typing import Any, Final
 from pydantic import BaseModel, SecretStr
 
 from atp_stream.settings import Settings
-from atp_stream.settings_names import ENV_PREFIX, SettingPath, env_name
-from atp_stream.settings_sources import NOT_SETTINGS
+from atp_stream.settings.names import ENV_PREFIX, SettingPath, env_name
+from atp_stream.settings.sources import NOT_SETTINGS
 
 _FILE: Final = "ATP_CONFIG"
 

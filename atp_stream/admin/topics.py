@@ -11,7 +11,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package
     ResourceType,
 )
 
-from atp_stream.kafka_admin import TIMEOUT_SECONDS, admin_call, kafka_error
+from atp_stream.admin.kafka import TIMEOUT_SECONDS, admin_call, kafka_error
 
 if TYPE_CHECKING:
     from atp_stream.contracts.catalogue import TopicSpec

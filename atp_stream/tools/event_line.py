@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from atp_stream.received import DEAD_LETTER, Received, printable
+from atp_stream.tools.received import DEAD_LETTER, Received, printable
 
 COLORS: Final[Mapping[str, str | None]] = {
     "AvailabilityCalculatedEvent": None,

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from atp_stream.admin.web_port import free_port
 from atp_stream.errors import AppError, SoftwareError
 from atp_stream.local.process import Process
 from atp_stream.settings import Settings
-from atp_stream.settings_export import environment_of
-from atp_stream.web_port import free_port
+from atp_stream.settings.export import environment_of
 
 _STOP_SECONDS: Final = 6.0
 _ASK_SECONDS: Final = 1.0
