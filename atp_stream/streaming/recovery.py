@@ -31,6 +31,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_OFFSET_TRIES = 5
+_OFFSET_PAUSE_SECONDS = 1.0
+
 
 class Recovery(FaustRecovery):
     """Takes the place of Faust's recovery, which replays record by record and knows nothing of transactions."""
@@ -129,6 +132,11 @@ class Recovery(FaustRecovery):
         """Return the group's offsets once they are stable. A missing one is never replaced by a guess."""
         cluster = self.tables.cluster
         found = cluster.stable_offsets(sources, self._is_superseded)
+        for _ in range(_OFFSET_TRIES):  # a coordinator that is only just loading may know of none for a moment
+            if None not in found.values():
+                break
+            time.sleep(_OFFSET_PAUSE_SECONDS)
+            found = cluster.stable_offsets(sources, self._is_superseded)
         ends = cluster.ends(sources, self._is_superseded)
         wrong = []
         for partition, offset in sorted(found.items()):

@@ -115,3 +115,23 @@ def test_an_interrupt_ends_quietly_with_the_exit_code_of_one(cli: Cli, module: C
     module("tools.feed", run_feed=run_feed)
     result = cli("feed", *SETTINGS)
     assert (result.code, result.err.strip()) == (130, "")
+
+
+@pytest.mark.parametrize("command", ["feed", "demo"])
+def test_made_up_events_do_not_go_beyond_this_machine_unasked(
+    cli: Cli, module: Callable[..., None], command: str
+) -> None:
+    runs: list[str] = []
+
+    def run(*_: Any, **__: Any) -> int:
+        runs.append(command)
+        return 0
+
+    module(f"tools.{command}", **{f"run_{command}": run})
+    elsewhere = ("--set", "kafka.bootstrap_servers=kafka.example:9092", "--set", "registry.url=http://127.0.0.1:1")
+    refused = cli(command, *elsewhere)
+    assert (refused.code, runs) == (64, [])
+    assert "kafka.example:9092" in refused.err
+    assert "--yes" in refused.err
+    assert cli(command, *elsewhere, "--yes").code == 0
+    assert runs == [command]
