@@ -36,6 +36,7 @@ from atp_stream.streaming.engine import Source
 from atp_stream.streaming.errors import (
     ClusterUnreachable,
     DeadLetterFlood,
+    NoProgress,
     NotPermitted,
     StateMismatch,
     StreamingError,
@@ -60,7 +61,7 @@ def run_worker(settings: Settings) -> int:
     try:
         schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
         worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop)
-        add_views(worker)
+        add_views(worker, registry)
         failure = worker.run()
     except StreamingError as ended:
         failure = ended
@@ -153,6 +154,7 @@ _KINDS: dict[type[StreamingError], type[AppError]] = {
     NotPermitted: PermissionDeniedError,
     StateMismatch: DataError,
     DeadLetterFlood: DataError,
+    NoProgress: UnavailableError,
 }
 
 
@@ -169,7 +171,7 @@ def _explained(failure: BaseException, settings: Settings) -> AppError:
             f"port {settings.worker.web_port} was taken while the worker started",
             cause=str(failure),
             setting="worker.web_port",
-            fix="start the worker again: another free port is then chosen",
+            fix="start the worker again; unless the port was set explicitly, a free one is then chosen",
         )
     log.error("the worker was ended by a bug; nothing of its last batch was committed", exc_info=failure)
     return SoftwareError(

@@ -16,6 +16,7 @@ _NEEDED = {
     "changelog": frozenset({"READ", "WRITE", "DESCRIBE"}),
     "output": frozenset({"WRITE", "DESCRIBE"}),
 }
+_COMPARED = frozenset({"DESCRIBE_CONFIGS"})  # to compare a topic's settings with the catalogue, at every start
 
 
 def examine_topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
@@ -46,7 +47,9 @@ def permissions(
     for spec in specs:
         # A broker that does not say what is allowed gives none, and then there is nothing to compare.
         allowed = states[spec.name].operations if spec.name in states else frozenset()
-        refused = sorted(_NEEDED[spec.role] - allowed) if allowed else []
+        # Dead letters are only written, like an output.
+        role = "output" if spec.name == settings.topics.dead_letters else spec.role
+        refused = sorted((_NEEDED[role] | _COMPARED) - allowed) if allowed else []
         if refused:
             all_allowed = False
             yield Finding(

@@ -26,7 +26,7 @@ class State:
     assignments: list[str] = field(default_factory=list)
 
     def load(self, flags: Sequence["Flag"] = ()) -> "LoadedSettings":
-        """Read and check the settings. SettingsError: see settings_load."""
+        """Read and check the settings. SettingsError: see settings.load."""
         from atp_stream.settings.load import load_settings
 
         return load_settings(self.config, self.assignments, flags)

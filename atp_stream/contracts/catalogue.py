@@ -14,6 +14,8 @@ _LARGER_THAN_AN_INPUT: Final = str(2 * 1024 * 1024)
 """In bytes, for topics that take over an input's bytes with headers on top: Kafka's limit on the input itself is 1 MiB
 by default, and a record that fits where it came from must fit where it goes."""
 
+_CHANGELOG_CONFIG: Final = {"cleanup.policy": "compact", "max.message.bytes": _LARGER_THAN_AN_INPUT}
+
 OUTPUT_TOPICS: Final[Mapping[str, tuple[str, int]]] = {
     "AvailabilityCalculatedEvent": ("inventory.atp.availability.calculated", 6),
     "AllocationCommittedEvent": ("inventory.atp.allocation.committed", 6),
@@ -111,7 +113,7 @@ def catalogue(
 
 def changelog(name: str, partitions: int) -> TopicSpec:
     """Return the spec of a table's changelog: compacted, and never deleted, as it is the state."""
-    return TopicSpec(name, partitions, "changelog", config={"cleanup.policy": "compact"})
+    return TopicSpec(name, partitions, "changelog", config=_CHANGELOG_CONFIG)
 
 
 def _input(name: str, source: Source, state_partitions: int) -> TopicSpec:

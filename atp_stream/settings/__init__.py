@@ -1,4 +1,4 @@
-"""All settings of atp-stream, typed and frozen. How they are read and checked: settings_load.py.
+"""All settings of atp-stream, typed and frozen. How they are read and checked: settings/load.py.
 
 Names are given as SECTION.KEY: `kafka.bootstrap_servers` in a file, `ATP_KAFKA__BOOTSTRAP_SERVERS` in the environment,
 `--set kafka.bootstrap_servers=...` on the command line. Building `Settings(...)` in code reads nothing from outside.
@@ -192,7 +192,7 @@ class WorkerSettings(Section):
     application_id: Identifier = "atp-stream"
     data_dir: Path | None = None
     emit: Literal["every_change", "latest_per_batch"] = "every_change"
-    max_batch_records: Annotated[int, Field(ge=1, le=100_000)] = 5_000
+    max_batch_records: Annotated[int, Field(ge=1, le=20_000)] = 5_000
     session_timeout_seconds: Annotated[int, Field(ge=6, le=300)] = 6
     dead_letters_per_minute: Annotated[int, Field(ge=0)] = 1_000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
@@ -202,7 +202,7 @@ class WorkerSettings(Section):
 
 
 class Settings(BaseSettings):
-    """Everything that can be set. Built by settings_load.load_settings in the program, by name in tests."""
+    """Everything that can be set. Built by settings.load.load_settings in the program, by name in tests."""
 
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 

@@ -52,7 +52,8 @@ class Decide:
 
     async def prepare(self, records: Sequence[Record]) -> None:
         """Ask the registry for schemas of these records that are not known yet."""
-        await resolve_schemas(self._decoder, records)
+        if self._claim is None or self._claim.encoding == "avro":
+            await resolve_schemas(self._decoder, records)
 
     def process(self, partition: Partition, records: Sequence[Record], transaction: Transaction) -> None:
         """Decide each record, in the order of the log."""

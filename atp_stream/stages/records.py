@@ -16,6 +16,7 @@ TRACEPARENT: Final = "traceparent"
 
 #: Largest event. An event takes a few hundred bytes; what is far above is not one, and could not be forwarded.
 MOST_VALUE_BYTES: Final = 256 << 10
+_MOST_TRACEPARENT_BYTES: Final = 64  # W3C's has 55; it is copied to everything that follows
 _MOST_HEADER_BYTES: Final = 64 << 10
 
 
@@ -45,5 +46,5 @@ def traceparent_of(record: Record) -> bytes | None:
     """Return the trace context of a record, if it has one."""
     for name, value in record.headers:
         if name == TRACEPARENT:
-            return value
+            return value if value is not None and len(value) <= _MOST_TRACEPARENT_BYTES else None
     return None

@@ -25,6 +25,7 @@ KafkaConfig = Mapping[str, str | int | float | bool]
 
 _CALL_SECONDS = 5.0
 _MOST_CALLS = 4  # that a reading makes before it gives way to the next try
+_CALL_ALLOWANCE_SECONDS = 0.1  # for each partition that is asked for by itself
 _PAUSE_SECONDS = 0.2
 _RESTORE_BATCH = 20_000
 
@@ -86,7 +87,7 @@ class Cluster:
         finally:
             client.close()
 
-    def _persistently(self, what: str, call: Callable[[], T], should_stop: ShouldStop) -> T:
+    def _persistently(self, what: str, call: Callable[[], T], should_stop: ShouldStop, calls: int = 1) -> T:
         """Return what `call` returns, calling again while the cluster does not answer or is not settled.
 
         Raises `Superseded` once `should_stop()` is true, `ClusterUnreachable` after the deadline.
@@ -94,7 +95,7 @@ class Cluster:
         until = time.monotonic() + self._deadline
         while not should_stop():
             try:
-                return bounded(call, _CALL_SECONDS * _MOST_CALLS)
+                return bounded(call, _CALL_SECONDS * _MOST_CALLS + _CALL_ALLOWANCE_SECONDS * calls)
             except (KafkaException, Hung) as failure:
                 hung = KafkaError(KafkaError._TIMED_OUT, "the call hangs")
                 error: KafkaError = hung if isinstance(failure, Hung) else failure.args[0]
@@ -147,7 +148,7 @@ class Cluster:
                 return {p: client.get_watermark_offsets(TopicPartition(*p), timeout=_CALL_SECONDS) for p in wanted}
 
         wanted = list(partitions)
-        return self._persistently("asking for the ends of the topics", call, should_stop) if wanted else {}
+        return self._persistently("asking for the ends of the topics", call, should_stop, len(wanted)) if wanted else {}
 
     def read(
         self,

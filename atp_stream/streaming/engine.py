@@ -17,6 +17,7 @@ from confluent_kafka import TopicPartition
 from faust.types import StreamT
 
 from .dead_letters import FloodGuard
+from .errors import NoProgress
 from .gate import Fetch, Gate, Opening
 from .producer import Outcome, TransactionalProducer
 from .records import Partition, Record
@@ -24,6 +25,9 @@ from .store import StateStore
 from .transaction import Transaction
 
 log = logging.getLogger(__name__)
+
+#: More than a broker restart or a row of rebalances brings about.
+_MOST_LOST_IN_A_ROW = 20
 
 Batch = dict[Partition, list[Record]]
 
@@ -79,6 +83,9 @@ class Engine:
     #: Next offset of each stateful source topic, by table partition, as committed. Set by recovery.
     watermarks: dict[int, Mapping[str, int]] = field(default_factory=dict)
     store: StateStore | None = None
+    #: Since when (monotonic seconds) a transaction has been committing; None: none is.
+    committing_since: float | None = None
+    _lost_in_a_row: int = 0
 
     async def run(self, stream: StreamT[Fetch]) -> None:
         """Process the stream for as long as it lasts."""
@@ -107,7 +114,11 @@ class Engine:
             transaction = self._fill(batch)
             processed = time.perf_counter()
             offsets = [TopicPartition(*partition, records[-1].offset + 1) for partition, records in batch.items()]
-            outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
+            self.committing_since = time.monotonic()
+            try:
+                outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
+            finally:
+                self.committing_since = None
             self.counters.seconds_processing += processed - began
             self.counters.seconds_committing += time.perf_counter() - processed
             size = sum(map(len, batch.values()))
@@ -119,13 +130,24 @@ class Engine:
                 log.warning("a transaction of %d records ended %s: reading them again", size, outcome.value)
                 transaction.withdraw()
                 self.counters.aborted += 1
+            self._lost_in_a_row = 0 if outcome is Outcome.COMMITTED else self._lost_in_a_row + 1
+            if self._lost_in_a_row > _MOST_LOST_IN_A_ROW:
+                first = min(batch)
+                raise NoProgress(
+                    f"{self._lost_in_a_row} transactions in a row did not commit",
+                    cause=f"the last one: {size} records, {first.topic}[{first.number}]@{batch[first][0].offset} among "
+                    "them; see the warnings before this",
+                    fix="find out which: a record that no broker takes (too large for its topic), a batch that takes "
+                    "longer than a transaction may (lower worker.max_batch_records), or a cluster in trouble",
+                )
             if outcome is not Outcome.COMMITTED or not self.producer.is_ready:
                 self.gate.close()
                 self.on_lost()
 
     async def close(self) -> None:
-        """Let the transaction in hand end, and take no more."""
+        """Let the transaction in hand end, and take no more; one that the cluster does not answer is left open."""
         self.gate.close()
+        self.producer.hurry()
         async with self.lock:
             self.producer.close()
 

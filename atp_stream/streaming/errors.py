@@ -38,5 +38,9 @@ class DeadLetterFlood(StreamingError):
     """More bad input than the set rate: something upstream is broken, and a person has to look."""
 
 
+class NoProgress(StreamingError):
+    """The same records were tried again and again, and no transaction of them committed."""
+
+
 class Superseded(Exception):
     """What was being done is of no use any more: another rebalance began, or the worker stops."""

@@ -51,6 +51,11 @@ class Origins:
         """Return the offset at which reading of the partition began."""
         return self._by_topic[topic].starts[partition]
 
+    def has(self, partition: Partition) -> bool:
+        """Return whether reading of the partition has begun."""
+        origin = self._by_topic.get(partition.topic)
+        return origin is not None and partition.number < len(origin.starts)
+
     def missing(self, sources: Mapping[str, TopicFacts]) -> list[Partition]:
         """Return the partitions of the sources that have no origin yet.
 

@@ -66,6 +66,7 @@ class TransactionalProducer:
         self._deadline = deadline
         self._producer: Producer | None = None
         self._failure: KafkaError | None = None
+        self._hurried = False
 
     @property
     def is_ready(self) -> bool:
@@ -132,7 +133,9 @@ class TransactionalProducer:
                 producer.poll(0.05)
             except KafkaException as failure:
                 # The producer has failed already: the transaction is lost, and commit will say how.
-                self._failure = failure.args[0]
+                self._failure = error = failure.args[0]
+                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise ValueError(f"a record of {len(value or b'')} bytes is too large for {topic}") from failure
                 return
 
     def commit(self, offsets: Sequence[TopicPartition], membership: Membership) -> Outcome:
@@ -167,6 +170,10 @@ class TransactionalProducer:
             self._discard()
         return Outcome.COMMITTED
 
+    def hurry(self) -> None:
+        """Make no call a second time from here on: the worker ends, and the next start settles what is open."""
+        self._hurried = True
+
     def serve_deliveries(self) -> None:
         """Call the delivery callbacks of what was committed. They are all there: a commit waits for them."""
         if self._producer is not None:
@@ -190,7 +197,8 @@ class TransactionalProducer:
             error = _outcome(partial(call, self._ready()))
             if error is None:
                 return None
-            if error.fatal() or error.txn_requires_abort() or not error.retriable() or time.monotonic() > until:
+            is_final = error.fatal() or error.txn_requires_abort() or not error.retriable()
+            if is_final or self._hurried or time.monotonic() > until:
                 return error
             log.warning("%s: %s; making the same call again", what, error.str())
             time.sleep(_PAUSE_SECONDS)
@@ -244,5 +252,5 @@ def _refuse(error: KafkaError) -> None:
         raise NotPermitted(
             "the broker refuses the transaction timeout",
             cause=error.str(),
-            fix="lower worker.transaction_timeout_ms, or raise transaction.max.timeout.ms of the brokers",
+            fix="raise transaction.max.timeout.ms of the brokers to 5000 or more",
         )

@@ -132,6 +132,9 @@ class Recovery(FaustRecovery):
         """Return the group's offsets once they are stable. A missing one is never replaced by a guess."""
         cluster = self.tables.cluster
         found = cluster.stable_offsets(sources, self._is_superseded)
+        if any(offset is None and not self.tables.origins.has(partition) for partition, offset in found.items()):
+            self.tables.origins = self.tables.establish()  # partitions were added while the workers ran
+            found = cluster.stable_offsets(sources, self._is_superseded)
         for _ in range(_OFFSET_TRIES):  # a coordinator that is only just loading may know of none for a moment
             if None not in found.values():
                 break
@@ -162,13 +165,21 @@ class Recovery(FaustRecovery):
         spans = {}
         for partition, state in states.items():
             first, end = ends[partition]
+            start = 0 if state.offset is None else state.offset + 1
+            if first > start:
+                raise StateMismatch(
+                    f"the beginning of {changelog}[{partition.number}] is gone",
+                    cause=f"it is needed from offset {start} on, and begins at {first}",
+                    fix="records were deleted, or its retention was changed; a changelog is compacted only: see "
+                    'docs/operations.md, "a fresh start"',
+                )
             if state.offset is not None and state.offset >= end:
                 raise StateMismatch(
                     f"the local state of {changelog}[{partition.number}] is ahead of its changelog",
                     cause=f"it holds offset {state.offset}, the changelog ends at {end}",
                     fix="records of the changelog were lost (an unclean leader election): see docs/operations.md",
                 )
-            spans[partition] = (max(first, 0 if state.offset is None else state.offset + 1), end)
+            spans[partition] = (start, end)
         progress = Progress(spans)
 
         def consume(partition: Partition, messages: list[Message]) -> None:
@@ -218,6 +229,8 @@ class TableManager(FaustTableManager):
     engine: Engine
     cluster: Cluster
     origins: Origins
+    #: Gives partitions that have no origin yet one.
+    establish: Callable[[], Origins]
     #: Called with what ended the worker.
     fail: Callable[[BaseException], Any]
 

@@ -5,7 +5,6 @@ written into the same RocksDB write as the data (design section 5).
 """
 
 import gc
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,12 +79,6 @@ class PartitionState:
                 return
             if not key.startswith(OWN_PREFIX):
                 yield key, value
-
-    def wipe(self) -> None:
-        """Forget everything, so that the whole changelog is restored."""
-        self.close()
-        shutil.rmtree(self._path)
-        self._db = rocksdict.Rdict(str(self._path), _options(self._cache))
 
     def close(self) -> None:
         """Close the files; nothing may be read or written afterwards."""

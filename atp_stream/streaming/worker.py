@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .dead_letters import FloodGuard
 from .engine import Engine, Source
 from .gate import Gate
 from .membership import check_format
-from .origins import describe_topics, establish
+from .origins import Origins, describe_topics, establish
 from .producer import TransactionalProducer
 from .recovery import TableManager
 from .store import StateTable
@@ -38,8 +38,8 @@ class Options:
     """What a worker needs to know. Times in seconds; `kafka` is for confluent-kafka, `credentials` for aiokafka."""
 
     group: str
-    kafka: KafkaConfig
-    credentials: faust.SASLCredentials | faust.SSLCredentials | None
+    kafka: KafkaConfig = field(repr=False)  # may hold a password
+    credentials: faust.SASLCredentials | faust.SSLCredentials | None = field(repr=False)
     data_dir: Path
     table: str
     partitions: int
@@ -47,7 +47,7 @@ class Options:
     origins: str
     web_host: str = "127.0.0.1"
     web_port: int = 6066
-    most_records: int = 20_000
+    most_records: int = 5_000
     dead_letters_per_minute: int = 1_000
     session_timeout: float = 6.0
     transaction_timeout: float = 5.0
@@ -147,12 +147,12 @@ class Worker:
         tables = app.tables
         assert isinstance(tables, TableManager)
         tables.table, tables.engine, tables.cluster, tables.fail = self.table, self.engine, cluster, self._fail
-        tables.origins = establish(
-            cluster,
-            self._producer(f"{options.group}-origins"),
-            options.origins,
-            describe_topics(options.kafka, sources),
-        )
+
+        def establish_origins() -> Origins:
+            producer = self._producer(f"{options.group}-origins")
+            return establish(cluster, producer, options.origins, describe_topics(options.kafka, sources))
+
+        tables.establish, tables.origins = establish_origins, establish_origins()
         self.engine.on_lost = tables.recovery.again
         untouched = _Untouched(key_type=bytes, value_type=bytes)
         topic = app.topic(*sources, schema=untouched, acks=False)

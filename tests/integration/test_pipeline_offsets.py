@@ -1,6 +1,15 @@
 """Offsets, topics and state that do not belong together any more: a worker refuses rather than lose events."""
 
+import shutil
+
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # the package re-exports them without saying so
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    ResourceType,
+)
 
 from tests.cluster import create_topic
 from tests.pipeline.core import STOCK
@@ -111,3 +120,38 @@ def test_given_records_deleted_before_they_were_read_when_a_worker_starts_then_i
     future.result(30)
     assert worker.start().ends() == 65
     assert f"{topic}[0]: {read + 1}, the log goes from {read + 3} to {read + 4}" in worker.log()
+
+
+def test_given_partitions_added_to_a_source_when_a_worker_starts_then_they_are_read_from_the_first_record(
+    deploy: Deploy,
+) -> None:
+    deployment = deploy()
+    worker = worked_and_stopped(deployment)
+    topic = deployment.source(STOCK)
+    before = len(deployment.committed([topic]))
+    (future,) = deployment.admin.create_partitions([NewPartitions(topic, before + 1)]).values()
+    future.result(30)
+    deployment.look_again(topic)
+    deployment.publish(deployment.core.stock("item-new", "7.00"), partition=before)
+    worker.start().ready()
+    deployment.verify()
+    assert deployment.committed([topic])[topic, before] == 1
+
+
+def test_given_a_changelog_whose_beginning_is_gone_when_its_state_is_needed_then_the_worker_refuses(
+    deploy: Deploy,
+) -> None:
+    deployment = deploy()
+    worker = worked_and_stopped(deployment)
+    number = next(number for number, entries in deployment.state().items() if entries)
+    entry = ConfigEntry("cleanup.policy", "compact,delete", incremental_operation=AlterConfigOpType.SET)
+    (changed,) = deployment.admin.incremental_alter_configs(  # as somebody might who wants to save room
+        [ConfigResource(ResourceType.TOPIC, deployment.changelog, incremental_configs=[entry])]
+    ).values()
+    changed.result(30)
+    (deleted,) = deployment.admin.delete_records([TopicPartition(deployment.changelog, number, 1)]).values()
+    deleted.result(30)
+    deployment.apply_topics()
+    shutil.rmtree(worker.data)
+    assert worker.start().ends() == 65
+    assert f"error: the beginning of {deployment.changelog}[{number}] is gone" in worker.log()

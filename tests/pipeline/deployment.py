@@ -27,6 +27,9 @@ from .publishing import Publisher, Source
 from .waiting import until
 from .worker import WorkerProcess
 
+#: What a worker of the tests is set to, apart from names and addresses.
+CONFIG = Path(__file__).parents[2] / "config" / "test.toml"
+
 _SECONDS = 30.0
 
 #: Small, and with counts that neither fit each other nor the state's.
@@ -56,7 +59,7 @@ class Deployment(Publisher):
         self.internal = [self.changes, self.changelog]
         self.workers: list[WorkerProcess] = []
         self.environment = {**self._settings(), **(settings or {})}
-        self.settings = load_settings(None, (), environment=self.environment).settings
+        self.settings = load_settings(CONFIG, (), environment=self.environment).settings
         self.admin = AdminClient({"bootstrap.servers": servers})
         self._group = Consumer(
             {"bootstrap.servers": servers, "group.id": name, "enable.auto.commit": False, "log_level": 0}
@@ -84,7 +87,7 @@ class Deployment(Publisher):
             "ATP_POLICY__SAFETY_STOCK": str(self.policy.safety_stock),
             "ATP_POLICY__CHANNELS": json.dumps(rules),
             "ATP_WORKER__APPLICATION_ID": self.name,
-            "ATP_WORKER__WEB_PORT": "0",
+            "ATP_CONFIG": str(CONFIG),
         }
 
     # --- before the start ---

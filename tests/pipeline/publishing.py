@@ -90,6 +90,10 @@ class Publisher:
         """Wait until everything published has arrived."""
         until("everything is published", lambda: self._producer.flush(1) == 0)
 
+    def look_again(self, topic: str) -> None:
+        """Let the producer see partitions that were added to the topic."""
+        self._producer.list_topics(topic, timeout=30)
+
     def publish_changes(self, *events: Event) -> None:
         """Write straight to the changes log, where the order of an item's events is what it is here."""
         producer = Producer({"bootstrap.servers": self.servers, "partitioner": "murmur2_random"})

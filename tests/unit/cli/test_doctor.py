@@ -118,8 +118,8 @@ def test_wrong_settings_are_findings_too(cli: Cli) -> None:
 
 def test_a_permission_that_is_wanting_is_named_with_its_topic() -> None:
     states = {
-        "in": TopicState(1, 1, {}, frozenset({"READ", "DESCRIBE"})),
-        "out": TopicState(1, 1, {}, frozenset({"DESCRIBE"})),
+        "in": TopicState(1, 1, {}, frozenset({"READ", "DESCRIBE", "DESCRIBE_CONFIGS"})),
+        "out": TopicState(1, 1, {}, frozenset({"DESCRIBE", "DESCRIBE_CONFIGS"})),
         "silent": TopicState(1, 1, {}, frozenset()),
     }
     specs = [TopicSpec("in", 1, "input"), TopicSpec("out", 1, "output"), TopicSpec("silent", 1, "output")]

@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition
 
 from atp_stream.streaming.dead_letters import FloodGuard
 from atp_stream.streaming.engine import Engine, Source
+from atp_stream.streaming.errors import NoProgress
 from atp_stream.streaming.gate import Fetch, Gate
 from atp_stream.streaming.membership import Membership
 from atp_stream.streaming.producer import Outcome
@@ -271,3 +272,21 @@ async def test_given_large_records_then_a_transaction_takes_fewer_of_them(parts:
     stream = Queued([parts.fetched(offset, value=large) for offset in range(6)])  # at most a hundred KiB
     await parts.engine.run(stream)  # type: ignore[arg-type]
     assert [offsets[0].offset for offsets, _ in parts.producer.committed] == [2, 4, 6]
+
+
+async def test_given_a_batch_that_never_commits_then_the_worker_ends_instead_of_trying_for_ever(parts: Parts) -> None:
+    parts.producer.outcomes = [Outcome.ABORTED] * 21
+    for _ in range(20):
+        await parts.engine.process([parts.fetched(5)])
+        parts.engine.gate.open(MEMBER)
+    with pytest.raises(NoProgress) as ended:
+        await parts.engine.process([parts.fetched(5)])
+    assert "source[0]@5" in ended.value.cause
+
+
+async def test_given_a_commit_in_between_then_earlier_losses_do_not_count(parts: Parts) -> None:
+    parts.producer.outcomes = [*[Outcome.ABORTED] * 20, Outcome.COMMITTED, *[Outcome.ABORTED] * 20]
+    for _ in range(41):
+        await parts.engine.process([parts.fetched(5)])
+        parts.engine.gate.open(MEMBER)
+    assert parts.engine.counters.aborted == 40

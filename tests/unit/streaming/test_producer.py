@@ -394,3 +394,10 @@ def test_given_a_producer_that_was_closed_then_nothing_can_begin(kafka: Kafka) -
     assert not producer.is_ready
     with pytest.raises(RuntimeError, match="not started"):
         producer.begin()
+
+
+def test_given_a_worker_that_ends_then_no_call_is_made_a_second_time(kafka: Kafka) -> None:
+    producer = begun(kafka, commit=[TIMED_OUT])
+    producer.hurry()
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.UNKNOWN
+    assert not producer.is_ready

@@ -81,14 +81,6 @@ def test_given_a_state_that_was_closed_when_opened_again_then_everything_is_ther
     again.close()
 
 
-def test_given_a_state_in_use_when_wiped_then_it_is_empty_and_usable(state: PartitionState) -> None:
-    state.write({b"a": b"1"}, 12)
-    state.wipe()
-    assert (state.get(b"a"), state.offset) == (None, None)
-    state.write({b"a": b"2"}, 1)
-    assert state.get(b"a") == b"2"
-
-
 def test_given_a_state_in_use_when_opened_by_another_then_that_is_refused(
     tmp_path: Path, state: PartitionState
 ) -> None:
