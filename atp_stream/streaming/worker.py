@@ -26,6 +26,7 @@ from .membership import check_format
 from .origins import Origins, describe_topics, establish
 from .producer import TransactionalProducer
 from .recovery import TableManager
+from .restoration import Restoration
 from .store import StateTable
 
 log = logging.getLogger(__name__)
@@ -146,13 +147,14 @@ class Worker:
         check_format(options.kafka, options.group)
         tables = app.tables
         assert isinstance(tables, TableManager)
-        tables.table, tables.engine, tables.cluster, tables.fail = self.table, self.engine, cluster, self._fail
+        tables.table, tables.engine, tables.fail = self.table, self.engine, self._fail
 
         def establish_origins() -> Origins:
             producer = self._producer(f"{options.group}-origins")
             return establish(cluster, producer, options.origins, describe_topics(options.kafka, sources))
 
-        tables.establish, tables.origins = establish_origins, establish_origins()
+        stateful = [topic for topic, source in sources.items() if source.stateful]
+        tables.restoration = Restoration(cluster, self.changelog, stateful, establish_origins, establish_origins())
         self.engine.on_lost = tables.recovery.again
         untouched = _Untouched(key_type=bytes, value_type=bytes)
         topic = app.topic(*sources, schema=untouched, acks=False)

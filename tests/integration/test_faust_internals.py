@@ -352,7 +352,7 @@ async def test_a_stop_during_a_restore_waits_until_the_restore_has_given_way(gro
     running = group.make()
     starting = asyncio.ensure_future(running.app.start())
     reading, ended = threading.Event(), threading.Event()
-    read = running.tables.cluster.read
+    read = running.tables.restoration.cluster.read
 
     def observed(*arguments: Any) -> None:
         reading.set()
@@ -362,7 +362,7 @@ async def test_a_stop_during_a_restore_waits_until_the_restore_has_given_way(gro
             assert running.worker.table.store.partitions  # still open
             ended.set()
 
-    running.tables.cluster.read = observed  # type: ignore[assignment, method-assign]
+    running.tables.restoration.cluster.read = observed  # type: ignore[assignment, method-assign]
     await eventually("it restores", reading.is_set)
     await running.app.stop()
     assert ended.is_set()
