@@ -201,12 +201,12 @@ def test_given_a_record_that_is_too_large_for_its_topic_then_the_transaction_is_
     assert group.stable_offsets([source]) == {source: None}
 
 
-def test_given_a_transaction_timeout_that_the_broker_refuses_when_started_then_the_setting_is_named(
+def test_given_a_transaction_timeout_that_the_broker_refuses_when_started_then_its_setting_is_named(
     kafka: KafkaConfig, unique: str
 ) -> None:
     with pytest.raises(NotPermitted) as caught:
         producer_of(kafka, unique, 3_600_000).start()
-    assert "transaction_timeout_ms" in caught.value.fix
+    assert "transaction.max.timeout.ms" in caught.value.fix
 
 
 def test_given_a_key_then_it_lies_where_java_puts_it(cluster: LocalCluster, kafka: KafkaConfig, unique: str) -> None:
