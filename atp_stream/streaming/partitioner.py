@@ -1,4 +1,4 @@
-"""Java's default partitioning of keyed records, which the topics' consumers and Inventory Core's producers use."""
+"""Java's default partitioning of keyed records, which other producers and consumers of the topics use."""
 
 from aiokafka.partitioner import murmur2
 

@@ -71,7 +71,7 @@ class Worker:
         self.engine = Engine(
             sources=sources,
             gate=gate,
-            producer=self._producer(transactional_id(options.data_dir)),
+            producer=self._producer(transactional_id(options.data_dir, options.group)),
             changelog=self.changelog,
             dead_letters=options.dead_letters,
             flood=FloodGuard(options.dead_letters_per_minute, time.monotonic),
@@ -204,7 +204,7 @@ class _Untouched(faust.Schema[bytes, bytes]):
         return message.value
 
 
-def transactional_id(data_dir: Path) -> str:
+def transactional_id(data_dir: Path, group: str) -> str:
     """Return the transactional id kept in the data directory, made at its first use.
 
     Kept, so that a worker that comes back ends its own orphaned transaction at once instead of after its time-out.
@@ -213,6 +213,6 @@ def transactional_id(data_dir: Path) -> str:
     if not path.exists():
         data_dir.mkdir(parents=True, exist_ok=True)
         whole = path.with_suffix(".new")
-        whole.write_text(f"atp-{uuid.uuid4()}\n")
+        whole.write_text(f"{group}-{uuid.uuid4()}\n")
         whole.replace(path)  # never an empty one, whenever the process is killed
     return path.read_text().strip()
