@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 
 from fastavro import parse_schema, schemaless_reader
 
+from atp_stream.contracts.avro_integers import has_too_long_integer, named_types
 from atp_stream.contracts.errors import BadInput, ErrorClass, quoted
 from atp_stream.contracts.records import QUANTITY_FIELDS
 from atp_stream.contracts.schemas import schema_of
@@ -44,12 +45,13 @@ def header(schema_id: int) -> bytes:
 class RecordReader:
     """Reads the records of one writer's schema."""
 
-    __slots__ = ("_reader", "_writer", "event_type")
+    __slots__ = ("_named", "_reader", "_writer", "event_type")
 
     def __init__(self, event_type: str, writer: Json, reader: Json) -> None:
         self.event_type: Final = event_type
         self._writer: Final = writer
         self._reader: Final = reader
+        self._named: Final = named_types(writer)
 
     def read(self, value: bytes) -> dict[str, Any]:
         """Return the fields by name, decimals as bytes; a field with a null default may be absent.
@@ -67,6 +69,8 @@ class RecordReader:
             raise BadInput(
                 ErrorClass.NOT_AVRO, f"no {self.event_type}: {type(error).__name__}: {quoted(str(error))}"
             ) from error
+        if has_too_long_integer(self._writer, self._named, value, HEADER_SIZE):
+            raise BadInput(ErrorClass.NOT_AVRO, f"no {self.event_type}: an integer of more than 10 bytes")
         if stream.tell() != len(value):
             raise BadInput(
                 ErrorClass.TRAILING_BYTES, f"{len(value) - stream.tell()} bytes behind the {self.event_type}"
@@ -91,6 +95,8 @@ def open_writer(text: str) -> RecordReader:
     # fastavro takes a record without fields, for one.
     if not isinstance(schema, dict) or schema.get("type") != "record" or not isinstance(schema.get("fields"), list):
         raise _unusable("not the schema of a record")
+    if not all(isinstance(named["name"], str) for named in (schema, *schema["fields"])):
+        raise _unusable("a name that is not text")
     event_type = str(schema["name"]).rpartition(".")[2]
     if event_type not in QUANTITY_FIELDS:
         raise BadInput(ErrorClass.WRONG_EVENT_TYPE, f"not an event that is consumed: {quoted(schema['name'])}")

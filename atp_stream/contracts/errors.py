@@ -81,6 +81,12 @@ def quoted(value: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+def printable(text: str) -> str:
+    """Return a text from outside as it can be shown to a person: one line, at most ``MAX_MESSAGE`` characters."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[:MAX_MESSAGE])
+    return shown if len(shown) <= MAX_MESSAGE and len(text) <= MAX_MESSAGE else shown[: MAX_MESSAGE - 3] + "..."
+
+
 class RegistryError(Exception):
     """The schema registry did not do what was asked."""
 

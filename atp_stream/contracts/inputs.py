@@ -35,10 +35,16 @@ class InputDecoder:
         self._readers: Final[dict[bytes, RecordReader]] = {}
         self._refused: Final[dict[bytes, tuple[float, ErrorClass, str]]] = {}
 
-    def needs(self, value: bytes | None) -> int | None:
+    @property
+    def refuses_any(self) -> bool:
+        """Whether any id is remembered as of no use."""
+        return bool(self._refused)
+
+    def needs(self, value: bytes | None, *, again: bool = False) -> int | None:
         """Return the schema id of an Avro value if it has to be resolved before ``decode``; None otherwise.
 
-        Not for values of a topic whose encoding is JSON: those need nothing.
+        ``again``: also an id that was of no use a moment ago. Not for values of a topic whose encoding is JSON: those
+        need nothing.
         """
         if value is None or value[:HEADER_SIZE] in self._readers:
             return None
@@ -46,7 +52,7 @@ class InputDecoder:
         if len(prefix) < HEADER_SIZE or prefix[0] != 0:
             return None
         refused = self._refused.get(prefix)
-        if refused is not None and self._clock() < refused[0]:
+        if refused is not None and not again and self._clock() < refused[0]:
             return None
         return int.from_bytes(prefix[1:], "big")
 

@@ -6,7 +6,8 @@ where there is none yet, and is never added to what Core has registered.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -23,6 +24,8 @@ from atp_stream.contracts.errors import (
     IncompatibleSchema,
     RegistryError,
     RegistryUnreachable,
+    printable,
+    quoted,
 )
 from atp_stream.contracts.registry_client import AnswerTooLarge, RegistryClient
 from atp_stream.contracts.schema_diff import differences
@@ -81,6 +84,8 @@ class SchemaRegistry:
         """
         self.outage: str | None = None
         """Why the registry cannot be asked at the moment, for the health view; None: it could when last asked."""
+        self.on_answer: Callable[[], None] = lambda: None
+        """Called whenever it has answered a request of ``fetch``, for the watchdog: a slow one does not hang."""
         self._sleep: Final = sleep
         self._client: Final = RegistryClient(
             url,
@@ -158,6 +163,7 @@ class SchemaRegistry:
             delay = min(2 * delay, LONGEST_RETRY_SECONDS)
 
     def _available(self) -> None:
+        self.on_answer()
         if self.outage is not None:
             self.outage = None
             _log.info("registry_reachable_again")
@@ -170,7 +176,7 @@ class SchemaRegistry:
         if status == 200 and isinstance(answer.get("schema"), str):
             kind = answer.get("schemaType") or "AVRO"
             if kind != "AVRO":
-                raise BadInput(ErrorClass.UNUSABLE_SCHEMA, f"the schema is {kind}, not AVRO")
+                raise BadInput(ErrorClass.UNUSABLE_SCHEMA, f"the schema is {quoted(kind)}, not AVRO")
             text: str = answer["schema"]
             return text
         if status == 404:
@@ -181,12 +187,10 @@ class SchemaRegistry:
         known = await self._id_of(spec, subject)
         if known is not None:
             return Registered(subject, known, new=False)
-        try:
-            schema_id = await self._client.register(subject, _schema(spec))
+        with _understood(subject):
+            schema_id = int(await self._client.register(subject, _schema(spec)))
             if spec.role == "output":
                 await self._client.update_compatibility(COMPATIBILITY, subject)
-        except ClientError as error:
-            raise _error(subject, error) from error
         return Registered(subject, schema_id, new=True)
 
     async def _id_of(self, spec: TopicSpec, subject: str) -> int | None:
@@ -196,11 +200,9 @@ class SchemaRegistry:
         # A registry may compare texts to the letter: the same schema counts, however it is laid out.
         if spec.role == "input" or not differences(_schema(spec).raw_schema, latest["schema"]):
             return int(latest["id"])
-        try:
+        with _understood(subject):
             known = await self._client.check_version(subject, _schema(spec))
-        except ClientError as error:
-            raise _error(subject, error) from error
-        return None if known is None else int(known.schema_id)
+            return None if known is None else int(known.schema_id)
 
     async def _check(self, spec: TopicSpec, subject: str) -> SchemaDifference | None:
         latest = await self._latest(subject)
@@ -237,9 +239,27 @@ def _schema(spec: TopicSpec) -> AvroSchema:
     return AvroSchema(schema_of(spec.event))
 
 
+@contextmanager
+def _understood(subject: str) -> Iterator[None]:
+    """Turn what the library raises into an error of ours. An answer of another form than it expects is no registry's.
+
+    It looks into answers without a check: KeyError, TypeError, whatever fastavro finds wrong with a schema in it...
+    """
+    try:
+        yield
+    except RegistryError:
+        raise
+    except ClientError as error:
+        raise _error(subject, error) from error
+    except Exception as error:
+        raise RegistryUnreachable(
+            f"{subject}: not the answer of a schema registry: {type(error).__name__}: {quoted(str(error))}"
+        ) from error
+
+
 def _error(subject: str, error: ClientError) -> RegistryError:
-    answer = error.server_traceback
-    reason = answer.get("message") if isinstance(answer, dict) else None
+    answer: Any = error.server_traceback
+    reason = printable(str(answer.get("message"))) if isinstance(answer, dict) and answer.get("message") else None
     if error.http_code in (409, 422):
-        return IncompatibleSchema(subject, str(reason or error))
+        return IncompatibleSchema(subject, reason or str(error))
     return RegistryUnreachable(f"{subject}: {error} ({error.http_code}): {reason}")

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 from schema_registry.client import AsyncSchemaRegistryClient
 
-from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable
+from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable, printable
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 """Largest answer that is read; the largest schema in use anywhere is far smaller."""
@@ -79,7 +79,7 @@ class RegistryClient(AsyncSchemaRegistryClient):
         except TimeoutError:
             raise RegistryUnreachable(f"{url} did not answer within {self._seconds:g} s") from None
         except httpx.RequestError as error:
-            raise RegistryUnreachable(f"{url}: {type(error).__name__}: {error}") from error
+            raise RegistryUnreachable(f"{url}: {type(error).__name__}: {printable(str(error))}") from error
         response = httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
         if not _is_of_a_registry(response):
             raise RegistryUnreachable(

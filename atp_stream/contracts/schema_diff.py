@@ -1,26 +1,30 @@
 """Two Avro records compared, in words."""
 
 import json
-from typing import Any
+from typing import Any, Final
+
+_NO_RECORD: Final = ("registered is not an Avro record",)
+_LONGEST: Final = 300
+"""Most characters of a value that are shown: the registry may hold anything."""
 
 
 def differences(ours: dict[str, Any], registered: str) -> tuple[str, ...]:
     """Return one line per difference between our schema and the text of a registered one; empty: none."""
     try:
         theirs = json.loads(registered)
-    except ValueError:
-        theirs = None
-    if not isinstance(theirs, dict) or not isinstance(theirs.get("fields"), list):
-        return ("registered is not an Avro record",)
+        their_fields = {field["name"]: field for field in theirs["fields"]}
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return _NO_RECORD
+    if not all(isinstance(name, str) and name.isascii() and name.isprintable() for name in their_fields):
+        return _NO_RECORD
     if ours == theirs:
         return ()
     lines = [
-        f"{key}: ours is {_shown(ours.get(key))}, registered is {_shown(theirs.get(key))}"
+        f"{_shown(key)[1:-1]}: ours is {_shown(ours.get(key))}, registered is {_shown(theirs.get(key))}"
         for key in sorted((ours.keys() | theirs.keys()) - {"fields"})
         if ours.get(key) != theirs.get(key)
     ]
     our_fields = {field["name"]: field for field in ours["fields"]}
-    their_fields = {field.get("name"): field for field in theirs["fields"] if isinstance(field, dict)}
     for name, field in our_fields.items():
         if name not in their_fields:
             lines.append(f"field {name}: not in the registered schema")
@@ -34,4 +38,5 @@ def differences(ours: dict[str, Any], registered: str) -> tuple[str, ...]:
 
 
 def _shown(value: object) -> str:
-    return json.dumps(value)
+    text = json.dumps(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "..."

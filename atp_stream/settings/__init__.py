@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
+    ValidationInfo,
     field_validator,
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -56,10 +57,12 @@ def _code(value: str) -> str:
 
 
 def _readable_file(value: Path) -> Path:
-    path = value.expanduser()
     try:
+        path = value.expanduser()
         with path.open("rb"):
             return path
+    except RuntimeError:
+        raise ValueError("a file that exists and can be read (nobody's home directory has this name)") from None
     except OSError as error:
         raise ValueError(f"a file that exists and can be read ({(error.strerror or str(error)).lower()})") from None
 
@@ -104,6 +107,14 @@ class Section(BaseModel):
     """A group of settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse true where a number belongs: it would be taken for a 1."""
+        if isinstance(value, bool) and cls.model_fields[str(info.field_name)].annotation in (int, float):
+            raise ValueError("a number")
+        return value
 
 
 class KafkaSettings(Section):
@@ -187,14 +198,18 @@ class PolicySettings(Section):
 
 
 class WorkerSettings(Section):
-    """The worker process. data_dir None: the first free one of the user's data directory."""
+    """The worker process. data_dir None: the first free one of the user's data directory.
+
+    watchdog_seconds: a worker that could go on and has not for so long is ended; 0: never, as under a debugger.
+    """
 
     application_id: Identifier = "atp-stream"
     data_dir: Path | None = None
     emit: Literal["every_change", "latest_per_batch"] = "every_change"
     max_batch_records: Annotated[int, Field(ge=1, le=20_000)] = 5_000
     session_timeout_seconds: Annotated[int, Field(ge=6, le=300)] = 6
-    dead_letters_per_minute: Annotated[int, Field(ge=0)] = 1_000
+    watchdog_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
+    dead_letters_per_minute: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
     web_host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"

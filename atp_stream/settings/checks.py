@@ -16,6 +16,7 @@ def cross_checks(settings: Settings) -> Iterator[Check]:
     yield from _registry(settings.registry)
     yield from _topics(settings)
     yield from _channels(settings)
+    yield from _watchdog(settings)
 
 
 def _error(names: tuple[str, ...], message: str, cause: str, fix: str) -> Check:
@@ -126,3 +127,14 @@ def _channels(settings: Settings) -> Iterator[Check]:
                 f"channels = {', '.join(settings.channels)}",
                 f"add {channel!r} to channels, or remove its rules",
             )
+
+
+def _watchdog(settings: Settings) -> Iterator[Check]:
+    watchdog, timeout = settings.worker.watchdog_seconds, settings.registry.timeout_seconds
+    if 0 < watchdog <= timeout:
+        yield _error(
+            ("worker.watchdog_seconds", "registry.timeout_seconds"),
+            f"worker.watchdog_seconds is {watchdog:g}, not longer than registry.timeout_seconds",
+            f"a request to the registry may take {timeout:g} s, and a worker that waits for it does not hang",
+            f"set worker.watchdog_seconds to more than {timeout:g}, or to 0 for no watchdog",
+        )

@@ -11,7 +11,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from atp_stream.errors import ConfigurationError, SettingsError
 from atp_stream.settings import Settings
 from atp_stream.settings.checks import cross_checks
-from atp_stream.settings.names import SettingPath, child_type, name_of, path_of
+from atp_stream.settings.names import SettingPath, child_type, name_of, path_of, printable
 from atp_stream.settings.sources import Given, Origin, Sources
 
 DEFAULT_FILE = Path("config/local.toml")
@@ -143,7 +143,7 @@ def _problem(path: SettingPath, detail: Any, given: Mapping[SettingPath, Given])
         shown = f"name {detail['loc'][-2]!r} is not allowed"
     elif _is_secret(path):
         shown = "value is not allowed"
-    elif name == "registry.url" and "@" in str(value.value):
+    elif name == "registry.url" and isinstance(value.value, str) and "@" in value.value:
         shown = "has a user name or password in it, which is not allowed"
     else:
         shown = f"is {_display(value.value)}, which is not allowed"
@@ -166,9 +166,12 @@ def _with_origin(problem: ConfigurationError, given: Mapping[SettingPath, Given]
 
 
 def _display(value: Any) -> str:
-    if isinstance(value, list):
-        return repr(", ".join(str(item) for item in value))
-    return repr(value) if isinstance(value, str) else str(value)
+    try:
+        if isinstance(value, list):
+            value = ", ".join(str(item) for item in value)
+        return printable(repr(value) if isinstance(value, str) else str(value))
+    except (ValueError, RecursionError):
+        return "too large to be shown"
 
 
 def _is_secret(path: SettingPath) -> bool:

@@ -1,6 +1,5 @@
 """Names of settings: as paths, as TOML keys, as environment variables; and the types that settings and groups have."""
 
-import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -12,11 +11,30 @@ from atp_stream.settings import Settings
 
 ENV_PREFIX = "ATP_"
 SettingPath = tuple[str, ...]
+_PART = r"(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')"
+# Parts with dots between them, and nothing repeated within a repetition: that would try every way to cut a long part.
+_KEY = re.compile(rf"\s*({_PART}(?:\s*\.\s*{_PART})*)\s*=")
 
 
 def name_of(path: SettingPath) -> str:
     """Return the full name of a setting, as a TOML key: parts with a dot in them are quoted."""
-    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part) for part in path)
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else _quoted(part) for part in path)
+
+
+def _quoted(part: str) -> str:
+    """Write a TOML string that can be shown. Not as in JSON, whose two escapes for one character TOML refuses."""
+    return '"' + "".join(each if each.isprintable() and each not in '"\\' else _escaped(each) for each in part) + '"'
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def printable(text: str, most: int = 200) -> str:
+    """Return a text fit for a message: what cannot be shown is escaped, and no more than `most` characters."""
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text[: most + 1])
+    return shown if len(shown) <= most else shown[: most - 3] + "..."
 
 
 def path_of(name: str) -> SettingPath:
@@ -75,7 +93,7 @@ def lines_of_keys(text: str) -> Iterator[tuple[SettingPath, int]]:
     table: SettingPath = ()
     for number, line in enumerate(text.splitlines(), start=1):
         header = re.match(r"^\s*\[([^\[\]]+)\]\s*(#.*)?$", line)
-        key = re.match(r"^\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'|\s*\.\s*)+?)\s*=", line)
+        key = _KEY.match(line)
         try:
             if header:
                 table = path_of(header[1].strip())

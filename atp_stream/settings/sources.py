@@ -27,6 +27,7 @@ from atp_stream.settings.names import (
     name_of,
     path_of,
     path_of_variable,
+    printable,
 )
 
 # Variables of the program that are not settings: where the settings and the downloaded software are.
@@ -35,6 +36,23 @@ NOT_SETTINGS = frozenset({"ATP_CONFIG", "ATP_CACHE_DIR", "ATP_LOCAL_DIR"})
 _SERVICE_LINK = re.compile(
     r"^ATP_(?!.*__)([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT(_\d+_(TCP|UDP)(_[A-Z]+)?)?)$"
 )
+# What parsers of TOML and JSON raise: their own errors (and numbers of too many digits), exponents beyond a decimal,
+# nesting beyond the stack.
+_UNREADABLE = (ValueError, ArithmeticError, RecursionError)
+
+
+def _exact(text: str) -> Decimal:
+    """Read a number exactly. Not one of more than 400 digits: to make an integer of it could take for ever."""
+    number = Decimal(text)
+    if number.is_finite() and number.adjusted() > 400:
+        raise OverflowError(text)
+    return number
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    return "a number in it is too large" if isinstance(error, ArithmeticError) else printable(str(error))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +63,8 @@ class Origin:
     where: str
 
     def __str__(self) -> str:
-        return f"{self.where} in the environment" if self.kind == "environment" else self.where
+        where = printable(self.where)
+        return f"{where} in the environment" if self.kind == "environment" else where
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +79,8 @@ class Given:
 def unknown(path: SettingPath, origin: Origin) -> ConfigurationError:
     """Describe a key that is no setting, with the nearest ones that are."""
     name = name_of(path)
-    environment = origin.kind == "environment"
+    # A variable may also hold a whole group as JSON: then it is a key in there that is wrong, not the variable.
+    environment = origin.kind == "environment" and env_name(path).upper() == origin.where.upper()
     names = {env_name(path_of(known)) if environment else known for known in known_names()}
     # Keys inside policy.channels.CODE and topics.sources.NAME have no fixed full name: offer the keys of that group.
     group: Any = Settings
@@ -69,13 +89,14 @@ def unknown(path: SettingPath, origin: Origin) -> ConfigurationError:
     if is_group(group) and get_origin(group) is not dict:
         paths = [(*path[:-1], key) for key in group.model_fields]
         names |= {env_name(known) if environment else name_of(known) for known in paths}
-    given = origin.where if environment else name
+    given = printable(origin.where if environment else name)
     near = difflib.get_close_matches(given, sorted(names), n=3, cutoff=0.75)
+    nearest = " or ".join(map(printable, near))
     return ConfigurationError(
         f"unknown setting {given}",
         cause=f"no setting has this name ({origin})",
         setting=given,
-        fix=f"did you mean {' or '.join(near)}?" if near else "see `atp-stream config show` for all settings",
+        fix=f"did you mean {nearest}?" if near else "see `atp-stream config show` for all settings",
     )
 
 
@@ -91,7 +112,7 @@ class Sources:
         fix = "correct the path given by --config or ATP_CONFIG"
         try:
             text = path.read_text(encoding="utf-8")
-            document = tomllib.loads(text, parse_float=Decimal)
+            document = tomllib.loads(text, parse_float=_exact)
         except FileNotFoundError:
             raise ConfigurationError(f"no settings file {path}", cause="there is no such file", fix=fix) from None
         except PermissionError:
@@ -104,9 +125,9 @@ class Sources:
             raise ConfigurationError(
                 f"settings file {path} cannot be read", cause="it is not UTF-8 text", fix=f"save {path} as UTF-8"
             ) from None
-        except tomllib.TOMLDecodeError as error:
+        except _UNREADABLE as error:
             raise ConfigurationError(
-                f"settings file {path} is not valid TOML", cause=str(error), fix=f"correct {path} there"
+                f"settings file {path} is not valid TOML", cause=_why(error), fix=f"correct {path} there"
             ) from None
         lines = dict(lines_of_keys(text))
         self._add_group(
@@ -157,12 +178,12 @@ class Sources:
                 return
         if is_group(node) or (get_origin(node) is tuple and text.lstrip().startswith("[")):
             try:
-                value = json.loads(text, parse_float=Decimal)
-            except ValueError as error:
+                value = json.loads(text, parse_float=_exact)
+            except _UNREADABLE as error:
                 self.problems.append(
                     ConfigurationError(
                         f"{name_of(path)} is not valid JSON",
-                        cause=f"{error} ({origin})",
+                        cause=f"{_why(error)} ({origin})",
                         setting=name_of(path),
                         fix=f"correct {origin}",
                     )
@@ -174,6 +195,18 @@ class Sources:
             value = None if text == "" and type(None) in get_args(node) else text
         if is_group(node):
             self._add_group(node, path, value, lambda _: origin)
+        else:
+            self._give(path, value, origin)
+
+    def _give(self, path: SettingPath, value: Any, origin: Origin) -> None:
+        # Bytes of the environment that are not UTF-8, and half a surrogate pair as JSON can escape it.
+        if isinstance(value, str) and any("\ud800" <= each <= "\udfff" for each in value):
+            name = name_of(path)
+            self.problems.append(
+                ConfigurationError(
+                    f"{name} is not text in UTF-8", cause=f"as given ({origin})", setting=name, fix=f"correct {origin}"
+                )
+            )
         else:
             self.given[path] = Given(path, value, origin)
 
@@ -196,4 +229,4 @@ class Sources:
             elif is_group(annotation):
                 self._add_group(annotation, child, item, origin_of)
             else:
-                self.given[child] = Given(child, item, origin_of(child))
+                self._give(child, item, origin_of(child))

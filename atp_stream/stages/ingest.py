@@ -39,6 +39,7 @@ class Ingest:
             except BadInput as bad:
                 transaction.refuse(record, bad.error_class, bad.message)
                 continue
-            own = [header for header in record.headers if header[0] not in (ENCODING, SOURCE)]
+            # The client takes a name up to its first zero byte: "encoding\0" would arrive as ours.
+            own = [header for header in record.headers if header[0].partition("\0")[0] not in (ENCODING, SOURCE)]
             headers = [self._encoding, (SOURCE, f"{place}{record.offset}".encode()), *own]
             transaction.produce(self._changes, record.value, item_key(event.tenant_id, event.item_id), headers)

@@ -5,6 +5,7 @@ from typing import Final, Literal
 
 from atp_stream.contracts.errors import BadInput, ErrorClass
 from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.streaming.letters import REPLAY_OF
 from atp_stream.streaming.records import Record
 
 #: Header of the changes log: how the value is encoded, `avro` or `json`.
@@ -18,6 +19,7 @@ TRACEPARENT: Final = "traceparent"
 MOST_VALUE_BYTES: Final = 256 << 10
 _MOST_TRACEPARENT_BYTES: Final = 64  # W3C's has 55; it is copied to everything that follows
 _MOST_HEADER_BYTES: Final = 64 << 10
+_BYTES_PER_HEADER: Final = 8  # besides name and value: a million empty headers are not nothing
 
 
 def check_size(record: Record) -> None:
@@ -25,14 +27,22 @@ def check_size(record: Record) -> None:
     if record.value is not None and len(record.value) > MOST_VALUE_BYTES:
         raise BadInput(ErrorClass.TOO_LARGE, f"the value has {len(record.value)} bytes, at most {MOST_VALUE_BYTES} do")
     if record.headers:
-        size = sum(len(name) + len(value or b"") for name, value in record.headers)
+        size = sum(len(name.encode()) + len(value or b"") + _BYTES_PER_HEADER for name, value in record.headers)
         if size > _MOST_HEADER_BYTES:
             raise BadInput(ErrorClass.TOO_LARGE, f"the headers have {size} bytes, at most {_MOST_HEADER_BYTES} do")
 
 
 async def resolve_schemas(decoder: InputDecoder, records: Sequence[Record]) -> None:
-    """Fetch the schemas that these records need and that are not known: one request per id, none per record."""
+    """Fetch the schemas that these records need and that are not known: one request per id, none per record.
+
+    A dead letter that was sent back is one that somebody may just have registered the schema for.
+    """
     unknown = {schema_id for record in records if (schema_id := decoder.needs(record.value)) is not None}
+    if decoder.refuses_any:
+        replayed = (record for record in records if any(name == REPLAY_OF for name, _ in record.headers))
+        unknown |= {
+            schema_id for record in replayed if (schema_id := decoder.needs(record.value, again=True)) is not None
+        }
     if unknown:
         await decoder.resolve(sorted(unknown))
 

@@ -59,6 +59,18 @@ async def test_an_unknown_id_is_asked_for_again_only_after_a_while() -> None:
     assert registry.asked == [7, 7]
 
 
+async def test_an_unknown_id_is_asked_for_again_at_once_where_that_is_asked_for() -> None:
+    registry = Registry()
+    decoder = InputDecoder(registry.fetch, Clock())
+    await decoder.resolve([7])
+    assert decoder.refuses_any
+    registry.texts = our_texts()
+    assert (decoder.needs(_value(7)), decoder.needs(_value(7), again=True)) == (None, 7)
+    await decoder.resolve([7])
+    assert decoder.needs(_value(7), again=True) is None
+    assert decoder.decode(STOCK, "avro", _value(7)).event_id == "e-1"
+
+
 async def test_the_schema_of_something_else_is_remembered_too() -> None:
     registry = Registry({7: json.dumps({"type": "record", "name": "Other", "fields": []}), 8: "no schema"})
     decoder = InputDecoder(registry.fetch, Clock())

@@ -301,3 +301,12 @@ def test_the_files_of_the_repository_are_valid(name: str) -> None:
 
 def test_a_channel_policy_has_no_limit_unless_one_is_set() -> None:
     assert ChannelPolicySettings() == ChannelPolicySettings(protected=Decimal(0), limit=None, on_shortage="deny")
+
+
+def test_a_watchdog_that_would_not_outlast_a_request_to_the_registry_is_named_and_none_is_allowed() -> None:
+    for seconds in ("5", "10"):
+        (found,) = problems(environment={"ATP_WORKER__WATCHDOG_SECONDS": seconds})
+        assert f"worker.watchdog_seconds is {seconds}, not longer than registry.timeout_seconds" in found
+        assert "set worker.watchdog_seconds to more than 10" in found
+    assert load(environment={"ATP_WORKER__WATCHDOG_SECONDS": "11"}).settings.worker.watchdog_seconds == 11
+    assert load(environment={"ATP_WORKER__WATCHDOG_SECONDS": "0"}).settings.worker.watchdog_seconds == 0
