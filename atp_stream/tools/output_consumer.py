@@ -16,6 +16,7 @@ from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.errors import DataError
 from atp_stream.settings import Settings, confluent_config
+from atp_stream.streaming.letters import is_marker
 from atp_stream.tools.received import Reader, Received
 
 _MOST_AT_ONCE: Final = 500
@@ -30,6 +31,7 @@ class OutputConsumer:
         """Why the brokers cannot be reached at the moment; None: they can."""
         event_types = {topic: event for event, (topic, _) in OUTPUT_TOPICS.items()}
         self._reader: Final = Reader(event_types, _Schemas(settings))
+        self._dead_letters: Final = settings.topics.dead_letters
         cluster = connect(settings.kafka)
         require_advertised(cluster, settings.kafka)
         assignment = _assignment(cluster.admin, list(topics), from_beginning=from_beginning)
@@ -60,7 +62,8 @@ class OutputConsumer:
             error = message.error()
             if error is None:
                 self.away = None
-                yield self._reader.read(message)
+                if message.topic() != self._dead_letters or not is_marker(message):
+                    yield self._reader.read(message)
             elif not error.retriable() and error.code() not in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
                 raise kafka_error(KafkaException(error), f"{message.topic()} cannot be read")
 
