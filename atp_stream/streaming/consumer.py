@@ -18,9 +18,11 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, AppT, ConsumerMessage
 from typing_extensions import override
 
+from .activity import Activity
 from .consumer_thread import ConsumerThread, RebalanceListener
 from .errors import NotPermitted, StateMismatch
 from .gate import Fetch, Gate
+from .reach import Reach
 from .records import Record
 
 #: Ends the worker with a cause.
@@ -35,10 +37,20 @@ class Consumer(driver.Consumer):
     _thread: ConsumerThread
 
     def __init__(
-        self, *args: Any, sources: frozenset[str], gate: Gate, most_waiting: int, fail: Fail, **kwargs: Any
+        self,
+        *args: Any,
+        sources: frozenset[str],
+        gate: Gate,
+        most_waiting: int,
+        fail: Fail,
+        activity: Activity,
+        topics: Sequence[str],
+        **kwargs: Any,
     ) -> None:
         self.sources = sources
         self.gate = gate
+        self.activity = activity
+        self.topics = topics
         self.most_waiting = most_waiting
         self.fail = fail
         super().__init__(*args, **kwargs)
@@ -47,6 +59,7 @@ class Consumer(driver.Consumer):
     def _new_consumer_thread(self) -> ConsumerThread:
         thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.gate, thread.sources, thread.most_waiting = self.gate, self.sources, self.most_waiting
+        thread.activity, thread.reach = self.activity, Reach(self.topics)
         return thread
 
     @property
@@ -77,6 +90,8 @@ class Consumer(driver.Consumer):
             return
         if not isinstance(fetch, Fetch) or self.should_stop:
             return
+        if not fetch.opening.waiting:
+            self.activity.move()  # from here on input waits
         fetch.opening.waiting += fetch.weight
         last: Record = next(iter(fetch.records.values()))[-1]
         tp = TP(last.topic, last.partition)
@@ -102,10 +117,18 @@ class Consumer(driver.Consumer):
 
 
 class Transport(driver.Transport):
-    """Makes Faust use the consumer above."""
+    """Makes Faust use the consumer above. `topics` are those that have to be there, `sources` among them."""
 
     def __init__(
-        self, *args: Any, sources: Sequence[str], gate: Gate, most_waiting: int, fail: Fail, **kwargs: Any
+        self,
+        *args: Any,
+        sources: Sequence[str],
+        gate: Gate,
+        most_waiting: int,
+        fail: Fail,
+        activity: Activity,
+        topics: Sequence[str],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self._options: dict[str, Any] = {
@@ -113,6 +136,8 @@ class Transport(driver.Transport):
             "gate": gate,
             "most_waiting": most_waiting,
             "fail": fail,
+            "activity": activity,
+            "topics": tuple(topics),
         }
 
     @override

@@ -4,17 +4,20 @@ What is relied on of Faust's and aiokafka's internals is held by tests/integrati
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 import aiokafka
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 from typing_extensions import override
 
+from .activity import Activity, Doing
 from .gate import Fetch, Gate
 from .membership import Membership
+from .reach import Reach
 from .records import Partition
 
 #: How long an idle fetch may wait at the broker. Short, as a fetch that waits keeps new partitions of the same
@@ -23,6 +26,9 @@ FETCH_WAIT_MS = 500
 
 #: How long to look away while the gate is shut or the engine has enough to do.
 PAUSE_SECONDS = 0.005
+
+#: How often to look at what is known of the topics.
+_LOOK_SECONDS = 1.0
 
 
 class RebalanceListener(driver.ConsumerRebalanceListener):
@@ -33,12 +39,16 @@ class RebalanceListener(driver.ConsumerRebalanceListener):
     @override
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> Any:
         self._thread.gate.close()
-        return super().on_partitions_revoked(revoked)
+        return self._handing_over(super().on_partitions_revoked(revoked))
 
     @override
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         self._thread.hold(assigned)
-        await super().on_partitions_assigned(assigned)
+        await self._handing_over(super().on_partitions_assigned(assigned))
+
+    async def _handing_over(self, rest: Awaitable[Any]) -> None:
+        with self._thread.activity.doing(Doing.HANDING_OVER):
+            await rest
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):
@@ -53,12 +63,16 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     #: The topics that are fetched; changelogs are assigned beside them, and read by the restore.
     sources: frozenset[str]
     most_waiting: int
+    activity: Activity
+    reach: Reach
+    #: At least so many records wait at the broker, as of the last look; 0 while there are none.
+    behind: int = 0
 
     @override
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = self.app.assignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             bootstrap_servers=driver.server_list(transport.url, transport.default_port),
@@ -79,11 +93,34 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        consumer._client.send = self.reach.watched(consumer._client.send)
+        return consumer
 
     def membership(self) -> Membership:
         """Return what the coordinator knows this worker as; generation -1 while it is not a member."""
         coordinator = self._ensure_consumer()._coordinator
         return Membership(coordinator.generation, coordinator.member_id)
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether the thread has been started."""
+        return self._thread is not None and self._consumer is not None
+
+    @property
+    def is_member(self) -> bool:
+        """Whether the group has settled on what this worker has."""
+        consumer = self._ensure_consumer()
+        if consumer._coordinator is None:
+            return False  # it is only just starting
+        return self.membership().is_valid and not consumer._subscription.reassignment_in_progress
+
+    @Service.task
+    async def _look_around(self) -> None:
+        while not self.should_stop:
+            consumer = self._ensure_consumer()
+            self.behind = _behind(consumer, self.sources)
+            await self.reach.look(consumer._client)
+            await self.sleep(_LOOK_SECONDS)
 
     def hold(self, assigned: Iterable[TopicPartition]) -> None:
         """Pause what was just assigned, changelogs included, at a position of no meaning.
@@ -149,6 +186,23 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         opening.fetched += 1
         by_partition = {Partition(tp.topic, tp.partition): found for tp, found in records.items()}
         return Fetch(opening, opening.fetched, by_partition)
+
+
+def _behind(consumer: aiokafka.AIOKafkaConsumer, sources: frozenset[str]) -> int:
+    """Return how far the consumer is behind the last stable offsets that fetches have told of.
+
+    What is held back by an open transaction does not count: nobody can read it yet.
+    """
+    subscription = consumer._subscription.subscription
+    assignment = subscription.assignment if subscription is not None else None
+    if assignment is None or not assignment.active:
+        return 0
+    states = [assignment.state_value(tp) for tp in assignment.tps if tp.topic in sources]
+    return sum(
+        max(0, state.lso - state.position)
+        for state in states
+        if state.lso is not None and state.has_valid_position and not state.paused
+    )
 
 
 def _raise_errors(consumer: aiokafka.AIOKafkaConsumer) -> None:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from confluent_kafka import TopicPartition
 from faust.types import StreamT
 
+from .activity import Activity, Doing
 from .dead_letters import FloodGuard
 from .errors import NoProgress
 from .gate import Fetch, Gate, Opening
@@ -83,8 +84,7 @@ class Engine:
     #: Next offset of each stateful source topic, by table partition, as committed. Set by recovery.
     watermarks: dict[int, Mapping[str, int]] = field(default_factory=dict)
     store: StateStore | None = None
-    #: Since when (monotonic seconds) a transaction has been committing; None: none is.
-    committing_since: float | None = None
+    activity: Activity = field(default_factory=Activity)
     _lost_in_a_row: int = 0
 
     async def run(self, stream: StreamT[Fetch]) -> None:
@@ -99,8 +99,10 @@ class Engine:
         if not batch or opening is None:
             return
         # Without the lock: neither a hand-over nor an order to end waits for what does not answer outside.
-        for partition, records in batch.items():
-            await self.sources[partition.topic].stage.prepare(records)
+        with self.activity.doing(Doing.PREPARING):
+            for partition, records in batch.items():
+                await self.sources[partition.topic].stage.prepare(records)
+                self.activity.move()
         # Shielded: a transaction that has begun ends, even if Faust cancels the agent.
         await asyncio.shield(asyncio.ensure_future(self._transact(batch, opening)))
 
@@ -114,16 +116,14 @@ class Engine:
             transaction = self._fill(batch)
             processed = time.perf_counter()
             offsets = [TopicPartition(*partition, records[-1].offset + 1) for partition, records in batch.items()]
-            self.committing_since = time.monotonic()
-            try:
+            with self.activity.doing(Doing.COMMITTING):
                 outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
-            finally:
-                self.committing_since = None
             self.counters.seconds_processing += processed - began
             self.counters.seconds_committing += time.perf_counter() - processed
             size = sum(map(len, batch.values()))
             if outcome is Outcome.COMMITTED:
                 self._write(transaction)
+                self.activity.committed = time.monotonic()
                 self.counters.transactions += 1
                 self.counters.records += size
             else:

@@ -16,6 +16,7 @@ from faust.tables.recovery import Recovery as FaustRecovery
 from mode import Service
 from typing_extensions import override
 
+from .activity import Doing
 from .consumer import consumer_of
 from .engine import Engine
 from .errors import StateMismatch, Superseded
@@ -43,7 +44,8 @@ class Recovery(FaustRecovery):
             self.signal_recovery_start.clear()
             self._abandoned = False
             try:
-                await self._recover(self._generation_id)
+                with self.tables.engine.activity.doing(Doing.RECOVERING):
+                    await self._recover(self._generation_id)
             except Superseded:
                 log.info("recovery superseded by another rebalance")
             except Exception as failure:
@@ -69,13 +71,14 @@ class Recovery(FaustRecovery):
     def _is_superseded(self) -> bool:
         return bool(self._abandoned or self.should_stop or self.signal_recovery_start.is_set())
 
-    async def _in_thread(self, call: Callable[..., T], *arguments: Any) -> T:
-        running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
-        try:
-            result = await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])  # it gives way by itself, and the lock is not free before
-            raise
+    async def _in_thread(self, step: Doing, call: Callable[..., T], *arguments: Any) -> T:
+        with self.tables.engine.activity.doing(step):
+            running = asyncio.ensure_future(asyncio.to_thread(call, *arguments))
+            try:
+                result = await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])  # it gives way by itself, and the lock is not free before
+                raise
         if self._is_superseded():
             raise Superseded
         return result
@@ -94,14 +97,15 @@ class Recovery(FaustRecovery):
             sources = {partition for partition in assigned if partition.topic in engine.sources}
             numbers = self._table_partitions(assigned)
             if not engine.producer.is_ready:
-                await self._in_thread(engine.producer.start, self._is_superseded)
-            committed = await self._in_thread(restoration.settle, sources, self._is_superseded)
+                await self._in_thread(Doing.STARTING_PRODUCER, engine.producer.start, self._is_superseded)
+            committed = await self._in_thread(Doing.SETTLING, restoration.settle, sources, self._is_superseded)
             store.keep(numbers)
             engine.store = store
-            await self._in_thread(restoration.restore, store, numbers, self._is_superseded)
+            await self._in_thread(Doing.RESTORING, restoration.restore, store, numbers, self._is_superseded)
             engine.watermarks = restoration.check(store, numbers, committed)
         await self._resume()
         if await thread.open_gate(membership, committed):
+            engine.activity.readied += 1
             log.info(
                 "ready after %.2f s: %d source partitions, %d table partitions",
                 time.monotonic() - began,

@@ -35,6 +35,8 @@ class Restoration:
     stateful: Sequence[str]
     establish: Callable[[], Origins]
     origins: Origins
+    #: How far the restore in hand has come; None: none is in hand.
+    progress: Progress | None = None
 
     def settle(self, sources: set[Partition], should_stop: ShouldStop) -> dict[Partition, int]:
         """Return the group's offsets once they are stable. A missing one is never replaced by a guess."""
@@ -88,15 +90,18 @@ class Restoration:
                     fix="records of the changelog were lost (an unclean leader election): see docs/operations.md",
                 )
             spans[partition] = (start, end)
-        progress = Progress(spans)
+        progress = self.progress = Progress(spans)
 
         def consume(partition: Partition, messages: list[Message]) -> None:
             last = messages[-1].offset()
             assert last is not None
             states[partition].write(((_key(m), m.value()) for m in messages), last)
-            progress.count(len(messages))
+            progress.reach(partition, last + 1, len(messages))
 
-        cluster.read(spans, consume, should_stop)
+        try:
+            cluster.read(spans, consume, should_stop)
+        finally:
+            self.progress = None
         for partition, state in states.items():
             if ends[partition][1] > 0:
                 state.write({}, ends[partition][1] - 1)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from faust.web import Request, Response, View
 from faust.web.drivers import aiohttp as driver
 
-from atp_stream.contracts.registry import SchemaRegistry
+from atp_stream.streaming.health import Facts, Health, State
 from atp_stream.streaming.worker import Worker
 
 
@@ -22,27 +22,27 @@ class Web(driver.Web):
     optional_blueprints: ClassVar[Any] = []
 
 
-#: A commit that takes longer waits for a broker.
-_LONG_COMMIT_SECONDS = 10.0
-
-
-def add_views(worker: Worker, registry: SchemaRegistry) -> None:
+def add_views(worker: Worker) -> None:
     """Serve `/health/live`, `/health/ready` and `/worker` on the worker's own port."""
     app = worker.app
     app.web = Web(app)
 
     @app.page("/health/live")
     async def live(view: View, _request: Request) -> Response:
-        """Answer for as long as the process does."""
+        """Answer 200 for as long as the worker can do its work or will end by itself.
+
+        503: it hangs, and no watchdog will end it. One whose event loop hangs does not answer at all.
+        """
+        health, _ = worker.check.health()
+        if health.state is State.STUCK and not worker.options.watchdog:
+            return view.json({"status": "stuck", "for": health.reason}, status=503)
         return view.json({"status": "live"})
 
     @app.page("/health/ready")
     async def ready(view: View, _request: Request) -> Response:
         """Answer 200 while events are processed, 503 with the reason while they wait."""
-        waiting_for = _waiting_for(worker, registry)
-        if waiting_for is not None:
-            return view.json({"status": "waiting", "for": waiting_for}, status=503)
-        return view.json({"status": "ready"})
+        health, facts = worker.check.health()
+        return view.json(_told(worker, health, facts), status=200 if health.is_ready else 503)
 
     @app.page("/worker")
     async def identity(view: View, _request: Request) -> Response:
@@ -50,16 +50,23 @@ def add_views(worker: Worker, registry: SchemaRegistry) -> None:
         return view.json(_describe(worker))
 
 
-def _waiting_for(worker: Worker, registry: SchemaRegistry) -> str | None:
-    """Return what keeps events waiting, if anything does."""
-    since = worker.engine.committing_since
-    if since is not None and time.monotonic() - since > _LONG_COMMIT_SECONDS:
-        return "a broker: the transaction in hand does not end"
-    if worker.engine.gate.opening is None:
-        return "partitions: they move, or their state is restored"
-    if registry.outage is not None:
-        return f"the schema registry: {registry.outage}"
-    return None
+def _told(worker: Worker, health: Health, facts: Facts) -> dict[str, Any]:
+    """Return the health for people and programs. Times in epoch ms, durations in seconds."""
+    opening, committed = worker.engine.gate.opening, worker.engine.activity.committed
+    left = facts.left
+    return {
+        "status": "ready" if health.is_ready else "waiting",
+        "state": health.state.value,
+        "since": round((time.time() - facts.now + (health.since or facts.now)) * 1000),
+        "for": health.reason,
+        "missingTopics": list(facts.missing),
+        "restoringPartitions": left.partitions if left else 0,
+        "recordsLeft": left.records if left else 0,
+        "secondsLeft": None if left is None or left.seconds is None else round(left.seconds, 1),
+        "fetchesWaiting": opening.fetched - opening.taken if opening else 0,
+        "recordsBehind": facts.behind,
+        "lastCommitAgeSeconds": None if committed is None else round(facts.now - committed, 1),
+    }
 
 
 def _describe(worker: Worker) -> dict[str, Any]:

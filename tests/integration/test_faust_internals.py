@@ -26,11 +26,13 @@ from faust.types import TP
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
 from atp_stream.local import LocalCluster
+from atp_stream.streaming.activity import Activity
 from atp_stream.streaming.consumer import Transport
 from atp_stream.streaming.consumer_thread import ConsumerThread, RebalanceListener
 from atp_stream.streaming.errors import NotPermitted
 from atp_stream.streaming.gate import Gate
 from atp_stream.streaming.membership import Membership
+from atp_stream.streaming.reach import Reach
 from atp_stream.streaming.recovery import Recovery, TableManager
 from atp_stream.streaming.store import StateTable
 from tests.streaming import OpenTransaction
@@ -130,6 +132,65 @@ async def test_a_message_without_a_read_offset_is_never_taken_for_a_repetition(g
     await eventually("all is delivered again", lambda: len(running.stage.seen) == seen + 40)
 
 
+# What the consumer's client knows, for the health of the worker
+
+
+async def test_what_lies_behind_a_last_stable_offset_is_known_and_is_read_to_nothing_even_after_an_abort(
+    group: Group,
+) -> None:
+    running = await group.start()
+    await eventually("the gate is open", lambda: running.is_open)
+    thread, source = running.consumer.thread, TopicPartition(group.source, 0)
+    thread.most_waiting = 0  # the engine takes no more
+    await asyncio.to_thread(group.produce, 20)
+    await eventually("it is known that something waits at the broker", lambda: thread.behind > 0)
+    thread.most_waiting = 1000
+    await eventually("all is processed", lambda: running.counted() == 20 and thread.behind == 0)
+
+    end = running.aiokafka.last_stable_offset(source)
+    left_open = OpenTransaction({"bootstrap.servers": group.servers}, f"{group.name}-other")
+    await asyncio.to_thread(left_open.write, group.source, b"a", b"b")
+    await eventually("it is seen", lambda: running.aiokafka.highwater(source) == end + 2)
+    assert thread.behind == 0
+    await asyncio.to_thread(left_open.abort)
+    await eventually("it is over", lambda: running.aiokafka.last_stable_offset(source) > end + 2)
+    await eventually("nothing is behind", lambda: thread.behind == 0)
+    assert running.counted() == 20
+
+
+async def test_every_fetch_goes_through_the_clients_send_and_the_client_tells_which_topics_are_there(
+    group: Group,
+) -> None:
+    running = await group.start()
+    thread = running.consumer.thread
+    await eventually("an idle fetch waits at the broker", lambda: thread.reach._fetches)
+    assert thread.reach.missing == ()
+    other = Reach([group.source, f"{group.name}-no-such"])
+    for _ in range(2):
+        await thread.call_thread(other.look, running.aiokafka._client)
+    assert other.missing == (f"{group.name}-no-such",)
+    assert other.trouble is None
+    topics = await asyncio.to_thread(AdminClient({"bootstrap.servers": group.servers}).list_topics, timeout=30)
+    assert f"{group.name}-no-such" not in topics.topics
+
+
+async def test_the_event_loop_of_the_consumers_thread_is_another_one_and_its_service_tasks_run_in_it(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await group.start()
+    thread = running.consumer.thread
+    assert thread.is_under_way
+    assert thread.thread_loop is not asyncio.get_running_loop()
+    loops: list[Any] = []
+
+    async def look(_client: Any) -> None:
+        loops.append(asyncio.get_running_loop())
+
+    monkeypatch.setattr(thread.reach, "look", look)
+    await eventually("it looks around", lambda: loops)
+    assert loops[0] is thread.thread_loop
+
+
 # The group
 
 
@@ -154,7 +215,7 @@ def test_the_listener_hears_of_a_rebalance_before_anything_is_awaited() -> None:
         heard.append((revoked, gate.opening))
 
     app = SimpleNamespace(on_rebalance_start=lambda: heard.append("faust knows"))
-    thread: Any = SimpleNamespace(gate=gate, app=app, on_partitions_revoked=on_partitions_revoked)
+    thread: Any = SimpleNamespace(gate=gate, app=app, on_partitions_revoked=on_partitions_revoked, activity=Activity())
     rest = RebalanceListener(thread).on_partitions_revoked([TopicPartition("t", 0)])
     assert gate.opening is None
     assert heard == ["faust knows"]
@@ -378,7 +439,16 @@ async def test_the_app_takes_the_transport_and_the_tables_it_is_given(tmp_path: 
 
     async def ignored(*_: Any) -> None: ...
 
-    transport = Transport(app.conf.broker, app, sources=["s"], gate=Gate(), most_waiting=1, fail=ignored)
+    transport = Transport(
+        app.conf.broker,
+        app,
+        sources=["s"],
+        gate=Gate(),
+        most_waiting=1,
+        fail=ignored,
+        activity=Activity(),
+        topics=["s"],
+    )
     app.transport = transport
     assert app.transport is transport
     assert isinstance(app.tables, TableManager)
