@@ -3,9 +3,12 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+INPUTS ?= 1000000
+FAULTS ?= 50
+BROKERS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-fast clean
+.PHONY: help venv demo check test test-fast faults mutations fuzz clean
 
 help: ## Print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,9 +43,18 @@ check: venv ## Lint, formatting, types, import rules
 test: venv ## Run all tests (the first run fetches Kafka and a schema registry)
 	$(BIN)/pytest
 
+fuzz: venv ## Fuzz everything that comes from outside (INPUTS=1000000, SEED=1)
+	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
+
+faults: venv ## Inject faults into workers and brokers, and check everything (SEED, FAULTS=50, BROKERS=1)
+	$(BIN)/python -m tests.faults run --faults $(FAULTS) --brokers $(BROKERS) $(if $(SEED),--seed $(SEED))
+
+mutations: venv ## Take each guard of the promise out in turn: the campaign of faults must notice
+	$(BIN)/python -m tests.faults mutations
+
 test-fast: venv ## Run the tests that need no servers
 	$(BIN)/pytest -m "not integration"
 
 clean: ## Remove everything that these targets made
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) fuzz-findings build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -39,6 +39,7 @@ from atp_stream.streaming.errors import (
     NoProgress,
     NotPermitted,
     StateMismatch,
+    StateUnusable,
     StreamingError,
 )
 from atp_stream.streaming.worker import Options, Worker
@@ -60,8 +61,9 @@ def run_worker(settings: Settings) -> int:
     registry = open_registry(settings.registry)
     try:
         schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
-        worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop)
-        add_views(worker, registry)
+        worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop, registry)
+        registry.on_answer = worker.engine.activity.move
+        add_views(worker)
         failure = worker.run()
     except StreamingError as ended:
         failure = ended
@@ -102,6 +104,8 @@ def _options(settings: Settings) -> Options:
         most_records=worker.max_batch_records,
         dead_letters_per_minute=worker.dead_letters_per_minute,
         session_timeout=worker.session_timeout_seconds,
+        outputs=tuple(topic for topic, _ in OUTPUT_TOPICS.values()),
+        watchdog=worker.watchdog_seconds,
         web_host=worker.web_host,
         web_port=worker.web_port,
     )
@@ -155,6 +159,7 @@ _KINDS: dict[type[StreamingError], type[AppError]] = {
     StateMismatch: DataError,
     DeadLetterFlood: DataError,
     NoProgress: UnavailableError,
+    StateUnusable: TemporaryError,
 }
 
 
@@ -172,6 +177,13 @@ def _explained(failure: BaseException, settings: Settings) -> AppError:
             cause=str(failure),
             setting="worker.web_port",
             fix="start the worker again; unless the port was set explicitly, a free one is then chosen",
+        )
+    if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
+        return TemporaryError(
+            "the worker cannot write to its data directory",
+            cause=str(failure),
+            setting="worker.data_dir",
+            fix="free space on that disk, or check it, and start the worker again; nothing is lost",
         )
     log.error("the worker was ended by a bug; nothing of its last batch was committed", exc_info=failure)
     return SoftwareError(

@@ -11,10 +11,10 @@ from confluent_kafka.cimpl import NewTopic
 _SECONDS = 30
 
 
-def create_topic(bootstrap_servers: str, name: str, partitions: int = 1) -> None:
+def create_topic(bootstrap_servers: str, name: str, partitions: int = 1, replication: int = 1) -> None:
     """Create the topic and return when it is there."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
-    admin.create_topics([NewTopic(name, partitions, 1)])[name].result(_SECONDS)
+    admin.create_topics([NewTopic(name, partitions, replication)])[name].result(_SECONDS)
 
 
 def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes]) -> None:

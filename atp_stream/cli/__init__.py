@@ -14,15 +14,17 @@ from atp_stream.cli.common import PROGRAM, State, global_options
 from atp_stream.cli.report import report, report_bug
 from atp_stream.errors import AppError, UsageError
 
-# Name -> (module, help in one line). The command has the name of the function or group in its module.
+# Name -> (module, help in one line). The command has the name of the function or group in its module, "-" being "_".
 _COMMANDS = {
     "demo": ("feed", "Start everything on this machine and watch it work."),
     "worker": ("worker", "Run one worker."),
     "feed": ("feed", "Send made-up stock and reservation events."),
     "tail": ("feed", "Show the events that come out."),
+    "dead-letters": ("dead_letters", "See what was refused, and send it back, once."),
     "topics": ("topics", "Create the Kafka topics, or compare them with the catalogue."),
     "schemas": ("schemas", "Register the schemas, or compare them with the registry."),
     "local": ("local", "Run a Kafka and a schema registry on this machine."),
+    "verify": ("verify", "Check that nothing was lost, doubled or miscounted."),
     "doctor": ("doctor", "Look for what would keep a worker from running."),
     "config": ("config", "Show or check the settings."),
     "completion": ("completion", "Print the completion script of a shell."),
@@ -39,7 +41,7 @@ class _Root(click.Group):
         if cmd_name not in _COMMANDS:
             return None
         module = importlib.import_module(f"atp_stream.cli.{_COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, cmd_name)
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

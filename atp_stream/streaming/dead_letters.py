@@ -12,6 +12,8 @@ Header = tuple[str, bytes | None]
 MOST_VALUE_BYTES = 1_500_000
 _MOST_KEY_BYTES = 64 << 10
 _MOST_HEADER_BYTES = 64 << 10
+#: Of each header besides its name and value: many empty ones take room too.
+_HEADER_BYTES = 8
 
 
 def dead_letter(record: Record, code: str, message: str) -> tuple[bytes | None, bytes | None, list[Header]]:
@@ -26,7 +28,7 @@ def dead_letter(record: Record, code: str, message: str) -> tuple[bytes | None, 
         ("dead-letter-partition", b"%d" % record.partition),
         ("dead-letter-offset", b"%d" % record.offset),
         ("dead-letter-error", code.encode()),
-        ("dead-letter-message", message.encode(errors="replace")[:1000]),
+        ("dead-letter-message", _utf8(message, 1000)),
     ]
     value, key, cut = record.value, record.key, []
     if value is not None and len(value) > MOST_VALUE_BYTES:
@@ -35,13 +37,20 @@ def dead_letter(record: Record, code: str, message: str) -> tuple[bytes | None, 
     if key is not None and len(key) > _MOST_KEY_BYTES:
         key = key[:_MOST_KEY_BYTES]
         cut.append("key")
-    if sum(len(name) + len(content or b"") for name, content in record.headers) > _MOST_HEADER_BYTES:
+    if sum(len(name.encode()) + len(content or b"") + _HEADER_BYTES for name, content in record.headers) > (
+        _MOST_HEADER_BYTES
+    ):
         cut.append("headers")
     else:
         headers.extend(record.headers)
     if cut:
         headers.insert(5, ("dead-letter-cut", ",".join(cut).encode()))
     return value, key, headers
+
+
+def _utf8(text: str, most: int) -> bytes:
+    """Return at most so many bytes of a text, and no part of a character."""
+    return text.encode(errors="replace")[:most].decode(errors="ignore").encode()
 
 
 class FloodGuard:

@@ -42,5 +42,9 @@ class NoProgress(StreamingError):
     """The same records were tried again and again, and no transaction of them committed."""
 
 
+class StateUnusable(StreamingError):
+    """The local state cannot be read or written: a full or failing disk, or damaged files. All of it is in Kafka."""
+
+
 class Superseded(Exception):
     """What was being done is of no use any more: another rebalance began, or the worker stops."""

@@ -9,23 +9,25 @@ from the cluster what was committed.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from enum import Enum
 from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 
-from .bounded import Hung, bounded
-from .cluster import KafkaConfig, ShouldStop, client_log, never, refuse
-from .errors import ClusterUnreachable, NotPermitted, Superseded
+from .answers import ConnectionWatch, failure_of, refuse_for_good
+from .cluster import KafkaConfig, ShouldStop, client_log, never
+from .errors import ClusterUnreachable, Superseded
 from .membership import NO_MEMBER, Membership, group_metadata
+from .transactional_ids import TransactionalIds
 
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 5.0
 _GRACE_SECONDS = 2.0
 _PAUSE_SECONDS = 0.1
-#: A commit that took this long may have lost its connection on the way.
-_SLOW_COMMIT_SECONDS = 2.0
+#: A commit or an abort that took this long was perhaps sent more than once.
+_SLOW_SECONDS = 2.0
 
 Delivered = Callable[[KafkaError | None, Message], None]
 
@@ -41,13 +43,13 @@ class Outcome(Enum):
 
 
 class TransactionalProducer:
-    """One transaction at a time, under one transactional id. Blocks: `start` and `commit` belong in a thread.
+    """One transaction at a time, under the `ids` in turn. Blocks: `start` and `commit` belong in a thread.
 
     `deadline` is in seconds, and bounds how long an answer of the cluster is waited for in each of them.
     """
 
     def __init__(
-        self, kafka: KafkaConfig, transactional_id: str, group: str, transaction_timeout_ms: int, deadline: float
+        self, kafka: KafkaConfig, ids: TransactionalIds, group: str, transaction_timeout_ms: int, deadline: float
     ) -> None:
         self._config = {
             "linger.ms": 5,
@@ -57,16 +59,20 @@ class TransactionalProducer:
             "message.max.bytes": 2_000_000,  # a dead letter with all its headers; the topic allows for as much
             "compression.type": "lz4",
             **kafka,
-            "transactional.id": transactional_id,
             "transaction.timeout.ms": transaction_timeout_ms,
             "partitioner": "murmur2_random",  # Java's, which consumers of the topics expect
-            "logger": client_log,
+            "log.connection.close": True,  # heard by the watch, whatever of it is shown
+            "log_level": 6,
         }
+        self._ids = ids
         self._group = group
         self._deadline = deadline
         self._producer: Producer | None = None
+        self._watch = ConnectionWatch(client_log)
         self._failure: KafkaError | None = None
         self._hurried = False
+        self._diagnosing = False
+        self._undelivered: KafkaError | None = None
 
     @property
     def is_ready(self) -> bool:
@@ -74,20 +80,26 @@ class TransactionalProducer:
         return self._producer is not None
 
     def start(self, should_stop: ShouldStop = never) -> None:
-        """Build a new producer and let it settle what an earlier one under the same id left open.
+        """Settle what an earlier producer left open, and build a new one.
 
         Raises `ClusterUnreachable` after the deadline, `NotPermitted` if the cluster refuses, `Superseded` once
-        `should_stop()` is true.
+        `should_stop()` is true, `OSError` where the ids are kept in a file.
         """
         self._discard()
-        producer = Producer(self._config)
         until = time.monotonic() + self._deadline
+        last = self._ids.last()
+        if last is not None:
+            self._settled(last, until, should_stop)
+        self._producer = self._settled(self._ids.next(), until, should_stop)
+
+    def _settled(self, transactional_id: str, until: float, should_stop: ShouldStop) -> Producer:
+        """Return a new producer under the id, when nothing is open under it any more."""
+        producer = self._build(transactional_id)
         while not should_stop():
-            error = _outcome(partial(producer.init_transactions, _CALL_SECONDS))
+            error = failure_of(partial(producer.init_transactions, _CALL_SECONDS), _CALL_SECONDS + _GRACE_SECONDS)
             if error is None:
-                self._producer = producer
-                return
-            _refuse(error)
+                return producer
+            refuse_for_good(error)
             if time.monotonic() > until:
                 raise ClusterUnreachable(
                     f"the transaction coordinator did not answer for {self._deadline:.0f} s",
@@ -96,17 +108,19 @@ class TransactionalProducer:
                 )
             log.warning("starting the transactional producer: %s; asking again", error.str())
             if error.fatal() or not error.retriable():
-                producer = Producer(self._config)
+                producer = self._build(transactional_id)
             time.sleep(_PAUSE_SECONDS)
         raise Superseded
 
     def begin(self) -> None:
-        """Begin a transaction."""
-        self._failure = None
+        """Begin a transaction. Raises `RuntimeError` while one is open: a bug of ours."""
+        self._failure = self._undelivered = None
         try:
             self._ready().begin_transaction()
         except KafkaException as failure:
-            self._failure = failure.args[0]  # fenced meanwhile: commit will say how it ends
+            self._failure = error = failure.args[0]  # fenced meanwhile: commit will say how it ends
+            if not error.fatal():
+                raise RuntimeError(f"beginning: {error.str()}") from failure
 
     def produce(
         self,
@@ -122,15 +136,16 @@ class TransactionalProducer:
         Never fails for want of room. A record that cannot be delivered makes `commit` return ABORTED.
         """
         producer = self._ready()
+        if on_delivery is not None or self._diagnosing:  # a callback for every record costs more than the record
+            options = {"on_delivery": partial(self._delivered, on_delivery)}
+        else:
+            options = {}
         while True:
             try:
-                if on_delivery is None:  # a callback for every record costs more than the record
-                    producer.produce(topic, value, key, partition, headers=headers)  # type: ignore[arg-type]
-                else:
-                    producer.produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)  # type: ignore[arg-type]
+                producer.produce(topic, value, key, partition, headers=headers, **options)  # type: ignore[arg-type]
                 return
             except BufferError:
-                producer.poll(0.05)
+                self._poll(0.05)
             except KafkaException as failure:
                 # The producer has failed already: the transaction is lost, and commit will say how.
                 self._failure = error = failure.args[0]
@@ -138,20 +153,31 @@ class TransactionalProducer:
                     raise ValueError(f"a record of {len(value or b'')} bytes is too large for {topic}") from failure
                 return
 
+    def _delivered(self, on_delivery: Delivered | None, error: KafkaError | None, message: Message) -> None:
+        """Take a delivery report. Never raises: librdkafka would put that in place of a call's own answer."""
+        if error is not None:
+            self._undelivered = error
+            log.warning("a record for %s was not delivered: %s", message.topic(), error.str())
+        try:
+            if on_delivery is not None:
+                on_delivery(error, message)
+        except Exception:
+            log.exception("the callback for a record of %s failed", message.topic())
+
     def commit(self, offsets: Sequence[TopicPartition], membership: Membership) -> Outcome:
         """Commit the transaction together with the source `offsets`, under the `membership` they were read under.
 
-        `NO_MEMBER` is for a group's first offsets alone, which nobody has read under any.
+        `NO_MEMBER` is for a group's first offsets, which nobody has read under any, and for no offsets at all.
 
-        Returns how it ended; after UNKNOWN, and sometimes after COMMITTED, `is_ready` is false.
-        Raises `NotPermitted` if the cluster refuses for good.
+        Returns how it ended; after UNKNOWN, and sometimes after the others, `is_ready` is false.
+        Raises `NotPermitted` if the cluster refuses for good, `RuntimeError` where only a bug of ours can be the cause.
         """
         if membership is not NO_MEMBER and not membership.is_valid:
             raise ValueError(f"{membership} would not be checked by the broker")
         metadata = group_metadata(self._group, membership)
         if self._failure is not None:
             log.warning("producing: %s", self._failure.str())
-            _refuse(self._failure)
+            refuse_for_good(self._failure)
             return self._abandon(self._failure)
         until = time.monotonic() + self._deadline
         failed = self._call(
@@ -163,29 +189,24 @@ class TransactionalProducer:
         failed = self._call("committing", until, lambda p: p.commit_transaction(_CALL_SECONDS))
         if failed is not None:
             return self._settle(failed, "committing")
-        self.serve_deliveries()
-        if time.monotonic() - began > _SLOW_COMMIT_SECONDS:
-            # librdkafka may still send the old EndTxn again, into the next transaction (KAFKA-17754).
-            log.warning("a commit took %.1f s: going on with a new producer", time.monotonic() - began)
-            self._discard()
+        self._diagnosing = False
+        self._end(began)
         return Outcome.COMMITTED
 
     def hurry(self) -> None:
         """Make no call a second time from here on: the worker ends, and the next start settles what is open."""
         self._hurried = True
 
-    def serve_deliveries(self) -> None:
-        """Call the delivery callbacks of what was committed. They are all there: a commit waits for them."""
-        if self._producer is not None:
-            self._producer.poll(0)
-
-    def abort(self) -> None:
-        """Abort the transaction; if that does not succeed, a new producer will."""
-        until = time.monotonic() + self._deadline
-        failed = self._call("aborting", until, lambda p: p.abort_transaction(_CALL_SECONDS))
+    def abort(self) -> bool:
+        """Abort the transaction. Returns whether that is certain: if not, a new producer will find out."""
+        began = time.monotonic()
+        failed = self._call("aborting", began + self._deadline, lambda p: p.abort_transaction(_CALL_SECONDS))
         if failed is not None:
             log.warning("aborting: %s: going on with a new producer", failed.str())
             self._discard()
+            return False
+        self._end(began)
+        return True
 
     def close(self) -> None:
         """Give up the producer. An open transaction is left to the next start or to its time-out."""
@@ -194,7 +215,7 @@ class TransactionalProducer:
     def _call(self, what: str, until: float, call: Callable[[Producer], object]) -> KafkaError | None:
         """Make a call of the transaction, again while it is retriable. Returns how it failed, if it did."""
         while True:
-            error = _outcome(partial(call, self._ready()))
+            error = failure_of(partial(call, self._ready()), _CALL_SECONDS + _GRACE_SECONDS)
             if error is None:
                 return None
             is_final = error.fatal() or error.txn_requires_abort() or not error.retriable()
@@ -203,10 +224,28 @@ class TransactionalProducer:
             log.warning("%s: %s; making the same call again", what, error.str())
             time.sleep(_PAUSE_SECONDS)
 
+    def _end(self, began: float) -> None:
+        """Serve what is left of a transaction that is over, and see whether its producer may go on.
+
+        librdkafka may have sent a request twice, the first of which a broker may still get, in the next transaction
+        (KAFKA-17754). A new producer has a new epoch, under which a late request is refused.
+        """
+        self._poll(0)
+        seconds = time.monotonic() - began
+        if self._watch.lost or seconds > _SLOW_SECONDS:
+            why = "a connection was lost" if self._watch.lost else f"a transaction took {seconds:.1f} s to end"
+            log.warning("%s: going on with a new producer", why)
+            self._discard()
+
+    def _poll(self, seconds: float) -> None:
+        """Serve delivery reports and messages. A fatal error comes up here, too: it is the next call's answer."""
+        with suppress(KafkaException):
+            self._ready().poll(seconds)
+
     def _settle(self, error: KafkaError, what: str) -> Outcome:
         """Bring a failed transaction to an end, without guessing how it ended."""
         log.warning("%s: %s", what, error.str())
-        _refuse(error)
+        refuse_for_good(error)
         if error.fatal() or error.txn_requires_abort():
             return self._abandon(error)
         if error.retriable():  # and the deadline has passed
@@ -215,42 +254,27 @@ class TransactionalProducer:
         raise RuntimeError(f"{what}: {error.str()}: calls of the transactional producer in the wrong order")
 
     def _abandon(self, error: KafkaError) -> Outcome:
-        """End a transaction that cannot be committed any more; a fatal error leaves its outcome to a new producer."""
+        """End a transaction that cannot be committed any more; a fatal error leaves its outcome to a new producer.
+
+        An abort that succeeds shows that nothing was committed: the broker refuses it after a commit.
+        """
         if error.fatal():
             self._discard()
             return Outcome.UNKNOWN
-        self.abort()
-        return Outcome.ABORTED
+        is_aborted = self.abort()
+        if self._undelivered is not None:
+            refuse_for_good(self._undelivered)
+        self._diagnosing = True  # the next transaction says which record it was, and why
+        return Outcome.ABORTED if is_aborted else Outcome.UNKNOWN
 
     def _ready(self) -> Producer:
         if self._producer is None:
             raise RuntimeError("the transactional producer was not started")
         return self._producer
 
+    def _build(self, transactional_id: str) -> Producer:
+        self._watch = ConnectionWatch(client_log)
+        return Producer({**self._config, "transactional.id": transactional_id, "logger": self._watch})
+
     def _discard(self) -> None:
         self._producer = None
-
-
-def _outcome(call: Callable[[], object]) -> KafkaError | None:
-    """Make a call that takes at most `_CALL_SECONDS` by itself, and return how it failed, if it did.
-
-    One that hangs counts as fatal: its producer is of no use any more, and a new one settles what it left.
-    """
-    try:
-        bounded(call, _CALL_SECONDS + _GRACE_SECONDS)
-    except KafkaException as failure:
-        error: KafkaError = failure.args[0]
-        return error
-    except Hung:
-        return KafkaError(KafkaError._TIMED_OUT, "the call hangs, its producer is given up", fatal=True)
-    return None
-
-
-def _refuse(error: KafkaError) -> None:
-    refuse(error)
-    if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
-        raise NotPermitted(
-            "the broker refuses the transaction timeout",
-            cause=error.str(),
-            fix="raise transaction.max.timeout.ms of the brokers to 5000 or more",
-        )

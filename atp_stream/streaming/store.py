@@ -5,15 +5,23 @@ written into the same RocksDB write as the data (design section 5).
 """
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping
+import logging
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rocksdict
 from faust import Table
 from faust.stores.base import SerializedStore
 from faust.types import TP
 from typing_extensions import override
+
+from .errors import StateUnusable
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 #: Keys that begin with a slash are the engine's own; the application's keys must not.
 OWN_PREFIX = b"/"
@@ -42,16 +50,27 @@ def _options(cache: rocksdict.Cache) -> rocksdict.Options:
 
 
 class PartitionState:
-    """The local state of one changelog partition: keys and values as the bytes of the changelog."""
+    """The local state of one changelog partition: keys and values as the bytes of the changelog.
+
+    Files found damaged are never read past: they are marked, thrown away at the next start, and rebuilt from the
+    changelog. Everything here raises `StateUnusable` for that, and for a disk that is full or fails.
+    """
 
     def __init__(self, path: Path, cache: rocksdict.Cache) -> None:
         self._path = path
-        self._cache = cache
-        self._db = rocksdict.Rdict(str(path), _options(cache))
+        self._damaged = path.with_suffix(".damaged")
+        if self._damaged.exists():
+            log.warning("%s was found damaged: it is rebuilt from the changelog", path.name)
+            shutil.rmtree(path, ignore_errors=True)
+            self._damaged.unlink()
+        self._db = self._try(lambda: rocksdict.Rdict(str(path), _options(cache)))
 
     def get(self, key: bytes) -> bytes | None:
         """Return the committed value of `key`."""
-        value: bytes | None = self._db.get(key)
+        try:  # not by `_try`: this is the hot path
+            value: bytes | None = self._db.get(key)
+        except Exception as error:
+            raise self._unusable(error) from error
         return value
 
     @property
@@ -69,7 +88,7 @@ class PartitionState:
             else:
                 batch.put(key, value)
         batch.put(OFFSET_KEY, b"%d" % offset)
-        self._db.write(batch)
+        self._try(lambda: self._db.write(batch))
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Iterate over the application's entries whose key begins with `prefix`, in the order of the keys."""
@@ -82,7 +101,35 @@ class PartitionState:
 
     def close(self) -> None:
         """Close the files; nothing may be read or written afterwards."""
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception as error:  # what a failing disk did not take is restored from the changelog
+            log.warning("closing %s: %s", self._path.name, error)
+
+    def _try(self, call: Callable[[], T]) -> T:
+        try:
+            return call()
+        except Exception as error:  # RocksDB's errors have no class of their own
+            raise self._unusable(error) from error
+
+    def _unusable(self, error: Exception) -> Exception:
+        """Return what an error of RocksDB means; one of neither disk nor files is a bug, and stays."""
+        if not str(error).startswith(("IO error", "Corruption")):
+            return error
+        if str(error).startswith("Corruption"):
+            self._damaged.touch()
+            return StateUnusable(
+                f"the local state in {self._path.name} is damaged",
+                cause=str(error),
+                fix="start the worker again: what is damaged is then thrown away and rebuilt from the changelog; if it "
+                "happens again, check the disk",
+            )
+        return StateUnusable(
+            f"the local state in {self._path.name} cannot be read or written",
+            cause=str(error),
+            fix="free space on the disk of the data directory, or check the disk, and start the worker again; nothing "
+            "is lost: what is missing is restored from the changelog",
+        )
 
 
 class StateStore(SerializedStore[bytes, bytes]):
@@ -97,10 +144,7 @@ class StateStore(SerializedStore[bytes, bytes]):
         self.partitions: dict[int, PartitionState] = {}
 
     def partition(self, number: int) -> PartitionState:
-        """Return the state of a changelog partition, opened if it is not yet.
-
-        Raises `OSError`-like `Exception` of RocksDB if its files cannot be opened.
-        """
+        """Return the state of a changelog partition, opened if it is not yet. Raises `StateUnusable`."""
         if number not in self.partitions:
             self._directory.mkdir(parents=True, exist_ok=True)
             path = self._directory / f"{self.table_name}-{number}.rocksdb"

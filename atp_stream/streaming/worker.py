@@ -6,7 +6,6 @@ The only place that knows how the parts of this package hang together.
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,17 +16,20 @@ from faust.types import StreamT
 from mode.supervisors import CrashingSupervisor
 from typing_extensions import override
 
+from .activity import Activity
 from .cluster import Cluster, KafkaConfig
 from .consumer import Transport
 from .dead_letters import FloodGuard
 from .engine import Engine, Source
 from .gate import Gate
+from .health_check import HealthCheck, Registry, watch
 from .membership import check_format
 from .origins import Origins, describe_topics, establish
 from .producer import TransactionalProducer
 from .recovery import TableManager
 from .restoration import Restoration
 from .store import StateTable
+from .transactional_ids import KeptIds, SharedId, TransactionalIds
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +55,10 @@ class Options:
     session_timeout: float = 6.0
     transaction_timeout: float = 5.0
     deadline: float = 120.0
+    #: Topics that are written beside the changelog and the dead letters; that they are missing makes a worker unready.
+    outputs: tuple[str, ...] = ()
+    #: A worker that could go on and has not for so long is ended; 0: never.
+    watchdog: float = 60.0
 
 
 class Worker:
@@ -61,30 +67,38 @@ class Worker:
     `loop` must be the current event loop: Faust binds what it makes to that, and everything runs in it.
     """
 
-    def __init__(self, options: Options, sources: Mapping[str, Source], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        options: Options,
+        sources: Mapping[str, Source],
+        loop: asyncio.AbstractEventLoop,
+        registry: Registry | None = None,
+    ) -> None:
         self.options = options
         self.failure: BaseException | None = None
         self._loop = loop
-        gate = Gate()
-        self.app = self._app(gate, sources)
+        gate, activity = Gate(), Activity()
+        self.app = self._app(gate, sources, activity)
         self.table = self._table()
         self.engine = Engine(
             sources=sources,
             gate=gate,
-            producer=self._producer(transactional_id(options.data_dir, options.group)),
+            producer=self._producer(KeptIds(options.data_dir, options.group)),
             changelog=self.changelog,
             dead_letters=options.dead_letters,
             flood=FloodGuard(options.dead_letters_per_minute, time.monotonic),
             most_records=options.most_records,
+            activity=activity,
         )
         self._wire(sources)
+        self._watch(registry)
 
     @property
     def changelog(self) -> str:
         """Name of the table's changelog topic, as Faust derives it."""
         return f"{self.options.group}-{self.options.table}-changelog"
 
-    def _app(self, gate: Gate, sources: Mapping[str, Source]) -> faust.App:
+    def _app(self, gate: Gate, sources: Mapping[str, Source], activity: Activity) -> faust.App:
         options = self.options
         app = faust.App(
             options.group,
@@ -114,7 +128,14 @@ class Worker:
             worker_redirect_stdouts=False,
         )
         app.transport = Transport(
-            app.conf.broker, app, sources=list(sources), gate=gate, most_waiting=options.most_records, fail=self._fail
+            app.conf.broker,
+            app,
+            sources=list(sources),
+            gate=gate,
+            most_waiting=options.most_records,
+            fail=self._fail,
+            activity=activity,
+            topics=sorted({*sources, *options.outputs, self.changelog, options.dead_letters, options.origins}),
         )
         return app
 
@@ -135,10 +156,10 @@ class Worker:
         assert isinstance(table, StateTable)
         return table
 
-    def _producer(self, transactional: str) -> TransactionalProducer:
+    def _producer(self, ids: TransactionalIds) -> TransactionalProducer:
         options = self.options
         return TransactionalProducer(
-            options.kafka, transactional, options.group, int(options.transaction_timeout * 1000), options.deadline
+            options.kafka, ids, options.group, int(options.transaction_timeout * 1000), options.deadline
         )
 
     def _wire(self, sources: Mapping[str, Source]) -> None:
@@ -150,7 +171,7 @@ class Worker:
         tables.table, tables.engine, tables.fail = self.table, self.engine, self._fail
 
         def establish_origins() -> Origins:
-            producer = self._producer(f"{options.group}-origins")
+            producer = self._producer(SharedId(f"{options.group}-origins"))
             return establish(cluster, producer, options.origins, describe_topics(options.kafka, sources))
 
         stateful = [topic for topic, source in sources.items() if source.stateful]
@@ -173,6 +194,19 @@ class Worker:
             async with self.engine.lock:
                 pass
 
+    def _watch(self, registry: Registry | None) -> None:
+        tables = self.app.tables
+        assert isinstance(tables, TableManager)
+        self.check = HealthCheck(
+            self.app,
+            self.engine,
+            tables.restoration,
+            registry,
+            has_failed=lambda: self.failure is not None,
+            limit=self.options.watchdog,
+        )
+        self.watchdog = watch(self.check, self._loop)
+
     async def _fail(self, failure: BaseException) -> None:
         if self.failure is None:
             self.failure = failure
@@ -183,6 +217,7 @@ class Worker:
         """Run until stopped by a signal. Returns what ended the worker otherwise, None after an orderly stop."""
         worker = faust.Worker(self.app, loglevel=None, loop=self._loop, override_logging=False)
         worker.spinner = None
+        self.watchdog.start()
         try:
             worker.execute_from_commandline()
         except SystemExit as end:
@@ -202,17 +237,3 @@ class _Untouched(faust.Schema[bytes, bytes]):
     @override
     def loads_value(self, app: Any, message: Any, *, loads: Any = None, serializer: Any = None) -> Any:
         return message.value
-
-
-def transactional_id(data_dir: Path, group: str) -> str:
-    """Return the transactional id kept in the data directory, made at its first use.
-
-    Kept, so that a worker that comes back ends its own orphaned transaction at once instead of after its time-out.
-    """
-    path = data_dir / "transactional-id"
-    if not path.exists():
-        data_dir.mkdir(parents=True, exist_ok=True)
-        whole = path.with_suffix(".new")
-        whole.write_text(f"{group}-{uuid.uuid4()}\n")
-        whole.replace(path)  # never an empty one, whenever the process is killed
-    return path.read_text().strip()

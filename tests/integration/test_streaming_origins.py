@@ -13,6 +13,7 @@ from atp_stream.streaming.errors import StateMismatch
 from atp_stream.streaming.origins import Origins, describe_topics, establish
 from atp_stream.streaming.producer import TransactionalProducer
 from atp_stream.streaming.records import Partition
+from atp_stream.streaming.transactional_ids import SharedId
 from tests.cluster import create_topic
 from tests.pipeline.waiting import until
 from tests.streaming import OpenTransaction, committed, seen
@@ -45,7 +46,7 @@ class Group:
 
     def establish(self) -> Origins:
         """What each worker does at its start."""
-        producer = TransactionalProducer(self.kafka, f"{self.name}-origins", self.name, 10_000, SECONDS)
+        producer = TransactionalProducer(self.kafka, SharedId(f"{self.name}-origins"), self.name, 10_000, SECONDS)
         return establish(self.cluster, producer, self.origins, describe_topics(self.kafka, self.sources))
 
 

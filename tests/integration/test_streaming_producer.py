@@ -16,6 +16,7 @@ from atp_stream.streaming.membership import NO_MEMBER, Membership, check_format,
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
 from atp_stream.streaming.records import Partition
+from atp_stream.streaming.transactional_ids import SharedId
 from tests.cluster import create_topic
 from tests.pipeline.waiting import until
 from tests.streaming import seen
@@ -60,7 +61,7 @@ def group(kafka: KafkaConfig, unique: str) -> Cluster:
 
 
 def producer_of(kafka: KafkaConfig, unique: str, timeout_ms: int = 10_000) -> TransactionalProducer:
-    return TransactionalProducer(kafka, f"{unique}-id", unique, timeout_ms, SECONDS)
+    return TransactionalProducer(kafka, SharedId(f"{unique}-id"), unique, timeout_ms, SECONDS)
 
 
 @pytest.fixture

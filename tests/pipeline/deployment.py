@@ -24,7 +24,7 @@ from .core import CREATED, RELEASED, STOCK, schema_named, writer_schema
 from .log import Entry, Log, Offsets, read
 from .oracle import OUTPUTS, Item, Policy, check, replay
 from .publishing import Publisher, Source
-from .waiting import until
+from .waiting import answered, until
 from .worker import WorkerProcess
 
 #: What a worker of the tests is set to, apart from names and addresses.
@@ -50,10 +50,11 @@ class Deployment(Publisher):
         partitions: int = 4,
         policy: Policy | None = None,
         settings: Mapping[str, str] | None = None,
+        replication: int = 1,
     ) -> None:
         super().__init__(servers, {f"{name}.{suffix}": source for suffix, source in sources.items()}, name)
         self.registry_url, self.name, self.directory = registry_url, name, directory
-        self.partitions, self.policy = partitions, policy or Policy()
+        self.partitions, self.policy, self.replication = partitions, policy or Policy(), replication
         self.changes, self.dead_letters = f"{name}.changes", f"{name}.dead-letters"
         self.changelog, self.origins = f"{name}-state-changelog", f"{name}-origins"
         self.internal = [self.changes, self.changelog]
@@ -96,12 +97,12 @@ class Deployment(Publisher):
         """Create Core's topics and schemas as Core has them, then by the product's own functions what is missing."""
         for topic, source in self.sources.items():
             if source.partitions is not None:
-                create_topic(self.servers, topic, source.partitions)
+                create_topic(self.servers, topic, source.partitions, self.replication)
             if source.encoding == "avro":
                 for plain in (False, True):
                     schema = writer_schema(source.event) if plain else schema_named(source.event)
-                    self._ids[topic, plain] = register_schema(self.registry_url, f"{topic}-value", schema)
-                    self.schemas[self._ids[topic, plain]] = schema
+                    self.schema_ids[topic, plain] = register_schema(self.registry_url, f"{topic}-value", schema)
+                    self.schemas[self.schema_ids[topic, plain]] = schema
         self.apply_topics()
         register(self.settings)
         with Log(self.servers, OUTPUTS.values()) as log:
@@ -110,7 +111,8 @@ class Deployment(Publisher):
 
     def apply_topics(self) -> None:
         """Create what is missing, by the product's own function."""
-        apply(self.admin, topics.plan(self.admin, topics.specs(self.settings), topics.any_count(self.settings)), 1)
+        planned = topics.plan(self.admin, topics.specs(self.settings), topics.any_count(self.settings))
+        apply(self.admin, planned, self.replication)
 
     def worker(self, name: str = "w1", command: Iterable[str] = ("-m", "atp_stream", "worker")) -> WorkerProcess:
         """Return a worker, not started yet."""
@@ -132,7 +134,7 @@ class Deployment(Publisher):
     def committed(self, names: Iterable[str]) -> dict[tuple[str, int], int | None]:
         """The group's committed offsets of these topics; None: none."""
         wanted = [TopicPartition(topic, number) for topic in names for number in self._numbers(topic)]
-        found = self._group.committed(wanted, timeout=_SECONDS)
+        found = answered("the group's offsets are known", lambda: self._group.committed(wanted, timeout=_SECONDS))
         return {(each.topic, each.partition): each.offset if each.offset >= 0 else None for each in found}
 
     def held_back(self) -> dict[tuple[str, int], int]:

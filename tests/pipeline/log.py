@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
@@ -10,7 +10,12 @@ from .waiting import until
 
 _SECONDS = 30.0
 
+#: Errors that no waiting helps against: records that should be there are gone.
+_NOT_READABLE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
+
 Offsets = Mapping[tuple[str, int], int]
+
+T = TypeVar("T")
 
 
 class Entry(NamedTuple):
@@ -51,6 +56,8 @@ class Log:
             for topic in topics
             for number in self._consumer.list_topics(topic, timeout=_SECONDS).topics[topic].partitions
         ]
+        #: By partition with records: behind the last one that was read.
+        self.reached: dict[tuple[str, int], int] = {}
         self._position = {(each.topic, each.partition): self._start(each, starts or {}) for each in self._partitions}
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._position.items()])
 
@@ -58,41 +65,61 @@ class Log:
         given = starts.get((partition.topic, partition.partition))
         return self.first_and_end(partition)[0] if given is None else given
 
+    def _patiently(self, what: str, ask: Callable[[], T]) -> T:
+        """Ask once more while a broker is away, or has just been started again."""
+        failures: list[str] = []
+
+        def probe() -> tuple[T] | None:
+            try:
+                return (ask(),)
+            except KafkaException as failure:
+                failures.append(str(failure))
+                return None
+
+        found = until(what, probe, lambda: failures[-1])
+        assert found is not None
+        return found[0]
+
     def first_and_end(self, partition: TopicPartition) -> tuple[int, int]:
         """First offset, and the end: the last stable offset where committed records are read."""
-
-        def probe() -> tuple[int, int] | None:
-            try:
-                return self._consumer.get_watermark_offsets(partition, timeout=_SECONDS)
-            except KafkaException as failure:
-                if not failure.args[0].retriable():
-                    raise
-                return None  # a broker that has just been started again
-
-        found = until(f"the ends of {partition} are known", probe)
+        found = self._patiently(
+            f"the ends of {partition} are known",
+            lambda: self._consumer.get_watermark_offsets(partition, timeout=_SECONDS),
+        )
         assert found is not None
         return found
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Where the partitions end now."""
-        return {(each.topic, each.partition): self.first_and_end(each)[1] for each in self._partitions}
+        """Where the partitions end now: the last stable offset where committed records are read."""
+        # In place of a time, -1 asks for the end, of all partitions at once.
+        wanted = [TopicPartition(each.topic, each.partition, -1) for each in self._partitions]
+
+        def ask() -> list[TopicPartition]:
+            found = self._consumer.offsets_for_times(wanted, timeout=_SECONDS) if wanted else []
+            for each in found:
+                if each.error:
+                    raise KafkaException(each.error)
+            return found
+
+        found = self._patiently("the ends of the partitions are known", ask)
+        return {(each.topic, each.partition): each.offset for each in found}
 
     def _poll(self) -> None:
         for message in self._consumer.consume(5000, 0.05):
             error, topic, number, offset = message.error(), message.topic(), message.partition(), message.offset()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                if error.code() in _NOT_READABLE or error.fatal():
+                    raise KafkaException(error)
+                continue  # a broker that is away: what the caller waits for is bounded
             assert topic is not None
             assert number is not None
             assert offset is not None
             if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    if error.retriable() or error.code() in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-                        continue
-                    raise KafkaException(error)
                 self._position[topic, number] = offset
                 continue
             key, value, headers = message.key(), message.value(), message.headers() or []
             assert key is None or isinstance(key, bytes)
-            self._position[topic, number] = offset + 1
+            self._position[topic, number] = self.reached[topic, number] = offset + 1
             self.entries.append(Entry(topic, number, offset, key, value, tuple(headers)))  # type: ignore[arg-type]
 
     def until(
@@ -114,12 +141,21 @@ class Log:
             f"read up to {ends}", lambda _: all(self._position[place] >= end for place, end in ends.items())
         )
 
+    def take(self) -> list[Entry]:
+        """What was read and not taken yet, up to where the partitions end now; it is not kept."""
+        found = [*self.to_end()]
+        self.entries.clear()
+        return found
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._consumer.close()
 
 

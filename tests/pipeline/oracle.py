@@ -1,25 +1,24 @@
 """What has to come out, worked out as plainly as possible from the changes log, by the rules of design section 3.
 
-Shares nothing with the package but the schema files: Avro by fastavro's decimals, every sum taken anew.
+Shares nothing with the package but the schema files: Avro by fastavro's decimals, ids by the standard library's uuid5.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from functools import cache
 from io import BytesIO
-from typing import Any, NamedTuple
+from typing import Any
 
 from fastavro import parse_schema, schemaless_reader
 
-from .core import CREATED, RELEASED, STOCK, schema_named
+from .core import schema_named
+from .item import AVAILABILITY, COMMITTED, DENIED, GIVEN_BACK, Item, Policy
 from .log import Entry
 
-ZERO = Decimal("0.00")
-AVAILABILITY, COMMITTED = "AvailabilityCalculatedEvent", "AllocationCommittedEvent"
-GIVEN_BACK, DENIED = "AllocationReleasedEvent", "ReservationDeniedEvent"
+__all__ = ["AVAILABILITY", "COMMITTED", "DENIED", "GIVEN_BACK", "OUTPUTS", "Item", "Policy", "check", "replay"]
+
 OUTPUTS = {
     AVAILABILITY: "inventory.atp.availability.calculated",
     COMMITTED: "inventory.atp.allocation.committed",
@@ -28,119 +27,8 @@ OUTPUTS = {
 }
 
 _BY_TOPIC = {topic: kind for kind, topic in OUTPUTS.items()}
-#: Ids made by the service are unique and stable, but not known beforehand; a trace is handed on as it is.
-_NOT_COMPARED = {"eventId", "allocationId", "traceparent"}
-
-
-class Policy(NamedTuple):
-    """The rules in force, in units."""
-
-    version: str = "1"
-    channels: tuple[str, ...] = ("POS", "ECOM", "WHOLESALE", "MARKETPLACE")
-    safety_stock: Decimal = ZERO
-    protected: Mapping[str, Decimal] = {}
-    limit: Mapping[str, Decimal] = {}
-
-
-@dataclass
-class Item:
-    """All that has happened to an item, unabridged."""
-
-    policy: Policy
-    places: dict[tuple[str, str | None], tuple[Decimal, int]] = field(default_factory=dict)
-    #: By reservation: status, channel and what is left of it.
-    reservations: dict[str, tuple[str, str, Decimal]] = field(default_factory=dict)
-    releases: set[tuple[str, str]] = field(default_factory=set)
-    emitted: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
-    expected: list[dict[str, Any]] = field(default_factory=list)
-
-    def reserved(self, channel: str) -> Decimal:
-        of_channel = (left for status, its, left in self.reservations.values() if (status, its) == ("on", channel))
-        return sum(of_channel, ZERO)
-
-    def available(self, channel: str, policy: Policy) -> Decimal:
-        def dedicated(code: str) -> Decimal:
-            return max(ZERO, sum((on for (_, its), (on, _) in self.places.items() if its == code), ZERO))
-
-        def shared_used(code: str) -> Decimal:
-            return max(ZERO, self.reserved(code) - dedicated(code))
-
-        everyone = {its for _, its, _ in self.reservations.values()}
-        shared = sum((on for (_, its), (on, _) in self.places.items() if its is None), ZERO)
-        free = shared - policy.safety_stock - sum(map(shared_used, everyone), ZERO)
-        kept = (max(ZERO, amount - shared_used(code)) for code, amount in policy.protected.items() if code != channel)
-        own = dedicated(channel) - min(self.reserved(channel), dedicated(channel))
-        found = own + max(ZERO, free - sum(kept, ZERO))
-        if channel in policy.limit:
-            found = min(found, policy.limit[channel] - self.reserved(channel))
-        return max(ZERO, found)
-
-    def reason(self, channel: str, quantity: Decimal) -> str:
-        lenient = self.policy._replace(limit={})
-        if quantity <= self.available(channel, lenient):
-            return "CHANNEL_LIMIT"
-        lenient = lenient._replace(protected={})
-        if quantity <= self.available(channel, lenient):
-            return "PROTECTED_FOR_OTHER_CHANNEL"
-        lenient = lenient._replace(safety_stock=ZERO)
-        return "SAFETY_STOCK" if quantity <= self.available(channel, lenient) else "INSUFFICIENT_STOCK"
-
-    def apply(self, kind: str, event: Mapping[str, Any]) -> None:
-        channel = event.get("channel")
-        if kind == STOCK:
-            place = (event["locationId"], channel)
-            if place in self.places and self.places[place][1] > event["timestamp"]:
-                return
-            self.places[place] = (event["onHand"], event["timestamp"])
-        else:
-            assert isinstance(channel, str)
-            name, quantity = event["reservationId"], event["quantity"]
-            known = self.reservations.get(name)
-            if kind == CREATED:
-                if known is not None:
-                    return
-                available = self.available(channel, self.policy)
-                if quantity <= available:
-                    self.reservations[name] = ("on", channel, quantity)
-                    self.expect(COMMITTED, event, channel=channel, quantity=quantity)
-                else:
-                    why = self.reason(channel, quantity)
-                    self.reservations[name] = ("off", channel, quantity)
-                    refused = {"reservationId": name, "quantity": quantity, "available": available, "reason": why}
-                    self.expect(DENIED, event, channel=channel, **refused)
-            else:
-                assert kind == RELEASED
-                if known is None or known[0] == "off":
-                    self.reservations[name] = ("off", known[1] if known else channel, ZERO)
-                    return
-                if (name, event["eventId"]) in self.releases:
-                    return
-                self.releases.add((name, event["eventId"]))
-                channel, left = known[1], known[2]
-                back = min(left, quantity)
-                self.reservations[name] = ("off" if back == left else "on", channel, left - back)
-                self.expect(GIVEN_BACK, event, channel=channel, quantity=back, reason=event.get("reason"))
-        channels = set(self.emitted) | ({channel} if channel else set())
-        if any(its is None for _, its in self.places):
-            channels |= set(self.policy.channels)
-        for code in sorted(channels):
-            pair = (self.available(code, self.policy), self.reserved(code))
-            if self.emitted.get(code) != pair:
-                self.emitted[code] = pair
-                self.expect(AVAILABILITY, event, channel=code, available=pair[0], reserved=pair[1])
-
-    def expect(self, kind: str, cause: Mapping[str, Any], **fields: Any) -> None:
-        common = {"timestamp": cause["timestamp"], "tenantId": cause["tenantId"], "itemId": cause["itemId"]}
-        self.expected.append(
-            {
-                "event-type": kind,
-                "causation-id": cause["eventId"],
-                "sequence": len(self.expected) + 1,
-                "rules-version": self.policy.version,
-                **common,
-                **fields,
-            }
-        )
+#: A trace is handed on as it is.
+_NOT_COMPARED = {"traceparent"}
 
 
 def decode_input(entry: Entry, schemas: Mapping[int, Any]) -> tuple[str, dict[str, Any]]:
@@ -166,7 +54,9 @@ def replay(changes: Iterable[Entry], schemas: Mapping[int, Any], policy: Policy)
         kind, event = decode_input(entry, schemas)
         key = f"{event['tenantId']}/{event['itemId']}".encode()
         assert entry.key == key, f"{entry} is not under the key of its item"
-        items.setdefault(key, Item(policy)).apply(kind, event)
+        assert items.setdefault(key, Item(policy)).apply(kind, event), f"{entry} is beyond what can be carried"
+    for item in items.values():
+        item.check_sums()
     return items
 
 

@@ -19,6 +19,10 @@ class Proxy:
         self._threads: list[threading.Thread] = []
         self.open()
 
+    @property
+    def is_open(self) -> bool:
+        return not self._stop.is_set()
+
     def open(self) -> None:
         """Accept connections, on the same port as before."""
         listener = socket.socket()

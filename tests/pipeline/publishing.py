@@ -34,7 +34,8 @@ class Publisher:
         self.servers, self.sources, self.core = servers, dict(sources), Core(tenant)
         #: Schemas that Core's records may have, by id.
         self.schemas: dict[int, Any] = {}
-        self._ids: dict[tuple[str, bool], int] = {}
+        #: The schema id by topic and whether it is Core's plain one.
+        self.schema_ids: dict[tuple[str, bool], int] = {}
         self._producer = Producer(
             {
                 "bootstrap.servers": servers,
@@ -55,7 +56,7 @@ class Publisher:
         if self.sources[topic].encoding == "json":
             return event.json()
         plain = event.is_plain
-        return event.avro(self._ids[topic, plain], None if plain else schema_named(event.kind))
+        return event.avro(self.schema_ids[topic, plain], None if plain else schema_named(event.kind))
 
     def publish(self, *events: Event, partition: int | None = None, headers: Mapping[str, bytes] | None = None) -> None:
         """Publish as Core does: keys that mean nothing here, all over the partitions. Returns when all is there."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from .waiting import until
 
 _LINES_SHOWN = 60
+_LAST_WORDS = 8
 
 
 def _die_with_parent() -> None:
@@ -53,6 +54,15 @@ class WorkerProcess:
     @property
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended last; negative: the signal. None: it runs, or was never started."""
+        return None if self._process is None else self._process.poll()
+
+    def last_words(self) -> str:
+        """What it said at the end of its last run."""
+        return "\n".join(self.log().splitlines()[-_LAST_WORDS:])
 
     def log(self) -> str:
         """What it has said since it was started last."""

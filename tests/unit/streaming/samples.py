@@ -92,8 +92,9 @@ class WritingProducer(TransactionalProducer):
         self._callbacks.clear()
         return outcome
 
-    def abort(self) -> None:
+    def abort(self) -> bool:
         self.calls.append("abort")
+        return True
 
     def close(self) -> None:
         self.calls.append("close")

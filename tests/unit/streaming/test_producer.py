@@ -6,6 +6,7 @@ The answers are put in at the boundary, in place of confluent-kafka's class; tim
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from atp_stream.streaming import producer as module
 from atp_stream.streaming.errors import ClusterUnreachable, NotPermitted, Superseded
 from atp_stream.streaming.membership import NO_MEMBER, Membership, group_metadata
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
+from atp_stream.streaming.transactional_ids import KeptIds, SharedId, TransactionalIds
 
 MEMBER = Membership(7, "me")
 OFFSETS = [TopicPartition("source", 0, 12)]
@@ -31,6 +33,8 @@ REFUSED = KafkaError(KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "refused"
 GROUP_REFUSED = KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED, "refused", False, False, True)
 TIMEOUT_REFUSED = KafkaError(KafkaError.INVALID_TRANSACTION_TIMEOUT, "too long", True, False, False)
 CONFLICT = KafkaError(KafkaError._CONFLICT, "another call is in progress", False, False, False)
+#: As librdkafka flags it.
+RETRIABLE_CONFLICT = KafkaError(KafkaError._CONFLICT, "another call is in progress", False, True, False)
 STATE = KafkaError(KafkaError._STATE, "wrong order", False, False, False)
 
 
@@ -140,8 +144,9 @@ def quiet() -> Iterator[None]:
 Make = Callable[..., TransactionalProducer]
 
 
-def made() -> TransactionalProducer:
-    return TransactionalProducer({"bootstrap.servers": "nowhere:1"}, "the-id", "the-group", 5000, DEADLINE)
+def made(ids: TransactionalIds | None = None) -> TransactionalProducer:
+    kafka = {"bootstrap.servers": "nowhere:1"}
+    return TransactionalProducer(kafka, ids or SharedId("the-id"), "the-group", 5000, DEADLINE)
 
 
 def begun(kafka: Kafka, **answers: Sequence[Answer]) -> TransactionalProducer:
@@ -181,6 +186,28 @@ def test_given_an_answer_that_ends_the_producer_when_started_then_another_is_bui
     producer.start()
     assert kafka.named("init") == [1, 2]
     assert producer.is_ready
+
+
+def test_given_kept_ids_when_started_again_then_the_last_id_is_settled_and_the_work_goes_on_under_a_new_one(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    producer = made(KeptIds(tmp_path, "group"))
+    producer.start()
+    producer.start()
+    first, again, second = (config["transactional.id"] for config in kafka.built)
+    assert first == again != second
+    assert kafka.named("init") == [1, 2, 3]
+    assert KeptIds(tmp_path, "group").last() == second
+
+
+def test_given_kept_ids_when_the_last_one_cannot_be_settled_then_it_stays_the_last(
+    kafka: Kafka, tmp_path: Path
+) -> None:
+    last = KeptIds(tmp_path, "group").next()
+    kafka.answers["init"] = [Takes(31, TIMED_OUT)]
+    with pytest.raises(ClusterUnreachable):
+        made(KeptIds(tmp_path, "group")).start()
+    assert KeptIds(tmp_path, "group").last() == last
 
 
 def test_given_no_answer_until_the_deadline_when_started_then_the_cluster_counts_as_unreachable(kafka: Kafka) -> None:
@@ -293,7 +320,7 @@ def test_given_a_refusal_then_the_worker_ends(kafka: Kafka, call: str, error: Ka
 
 
 @pytest.mark.parametrize("call", ["offsets", "commit"])
-@pytest.mark.parametrize("error", [CONFLICT, STATE])
+@pytest.mark.parametrize("error", [CONFLICT, RETRIABLE_CONFLICT, STATE])
 def test_given_an_answer_that_only_a_bug_of_ours_brings_then_it_comes_up(
     kafka: Kafka, call: str, error: KafkaError
 ) -> None:
@@ -361,13 +388,41 @@ def test_given_no_room_for_a_record_then_it_is_produced_once_there_is_room(kafka
     assert producer.commit(OFFSETS, MEMBER) is Outcome.COMMITTED
 
 
-def test_given_a_callback_then_it_is_handed_on(kafka: Kafka) -> None:
-    def callback(*_: object) -> None: ...
+@dataclass
+class Delivered:
+    """A record that was, or was not, delivered."""
+
+    def topic(self) -> str:
+        return "topic"
+
+
+def test_given_a_callback_then_it_is_called_and_what_it_raises_hides_no_answer(kafka: Kafka) -> None:
+    found: list[object] = []
+
+    def callback(*arguments: object) -> None:
+        found.append(arguments)
+        raise ValueError("in the callback")
 
     begun(kafka).produce("topic", b"v", b"k", on_delivery=callback)
     ((_, _, _, partition, options),) = kafka.named("produce")
     assert partition == -1
-    assert options == {"headers": None, "on_delivery": callback}
+    message = Delivered()
+    options["on_delivery"](None, message)
+    assert found == [(None, message)]
+
+
+def test_given_a_record_that_was_not_delivered_then_the_next_transaction_says_which_and_why(kafka: Kafka) -> None:
+    refused = KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED, "refused", False, False, False)
+    producer = begun(kafka, commit=[DELIVERY, DELIVERY])
+    producer.produce("topic", b"v", b"k")
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.ABORTED
+    producer.begin()
+    producer.produce("topic", b"v", b"k")
+    first, second = kafka.named("produce")
+    assert set(first[-1]) == {"headers"}  # a callback for each record costs more than the record
+    second[-1]["on_delivery"](refused, Delivered())
+    with pytest.raises(NotPermitted):
+        producer.commit(OFFSETS, MEMBER)
 
 
 # abort, close
@@ -381,10 +436,65 @@ def test_given_an_abort_that_times_out_then_it_is_made_again(kafka: Kafka) -> No
 
 
 @pytest.mark.parametrize("error", [FENCED, STATE])
-def test_given_an_abort_that_fails_then_the_producer_is_given_up(kafka: Kafka, error: KafkaError) -> None:
+def test_given_an_abort_that_fails_then_the_outcome_is_unknown_and_the_producer_given_up(
+    kafka: Kafka, error: KafkaError
+) -> None:
     producer = begun(kafka, offsets=[ILLEGAL], abort=[error])
-    assert producer.commit(OFFSETS, MEMBER) is Outcome.ABORTED
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.UNKNOWN
     assert not producer.is_ready
+
+
+def test_given_a_slow_abort_then_the_producer_is_given_up(kafka: Kafka) -> None:
+    producer = begun(kafka, abort=[Takes(2.1)])
+    assert producer.abort()
+    assert not producer.is_ready
+
+
+@pytest.mark.parametrize(
+    ("text", "is_ready"),
+    [
+        ("[thrd:TxnCoordinator]: TxnCoordinator: b:1: Disconnected: connection reset (after 21ms in state UP)", False),
+        ("[thrd:b:1/1]: b:1/1: 1 request(s) timed out: disconnect (after 60021ms in state UP)", False),
+        (
+            "[thrd:b:1/1]: b:1/1: Connect to ipv4#1.2.3.4:1 failed: Connection refused (after 0ms in state CONNECT)",
+            True,
+        ),
+    ],
+)
+@pytest.mark.parametrize("end", ["commit", "abort"])
+def test_given_a_connection_lost_in_use_when_the_transaction_is_over_then_the_producer_is_given_up(
+    kafka: Kafka, text: str, is_ready: bool, end: str
+) -> None:
+    producer = begun(kafka)
+    kafka.built[0]["logger"].log(logging.INFO, "%s [%s] %s", "FAIL", "rdkafka#producer-1", text)
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.COMMITTED if end == "commit" else producer.abort()
+    assert producer.is_ready is is_ready
+    producer.start()
+    producer.begin()
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.COMMITTED
+    assert producer.is_ready
+
+
+@pytest.mark.parametrize("error", [CONFLICT, RETRIABLE_CONFLICT])
+def test_given_another_call_in_progress_when_aborted_then_it_comes_up_as_the_bug_it_is(
+    kafka: Kafka, error: KafkaError
+) -> None:
+    producer = begun(kafka, abort=[error])
+    with pytest.raises(RuntimeError, match="in the wrong order"):
+        producer.abort()
+
+
+def test_given_an_open_transaction_when_another_begins_then_it_comes_up_as_the_bug_it_is(kafka: Kafka) -> None:
+    producer = begun(kafka)
+    kafka.answers["begin"] = [STATE]
+    with pytest.raises(RuntimeError, match="wrong order"):
+        producer.begin()
+
+
+def test_given_a_fatal_error_while_there_is_no_room_then_commit_says_how_it_ends(kafka: Kafka) -> None:
+    producer = begun(kafka, produce=[BufferError(), FENCED], poll=[FENCED])
+    producer.produce("topic", b"v", b"k")
+    assert producer.commit(OFFSETS, MEMBER) is Outcome.UNKNOWN
 
 
 def test_given_a_producer_that_was_closed_then_nothing_can_begin(kafka: Kafka) -> None:

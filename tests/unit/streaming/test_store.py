@@ -1,5 +1,7 @@
 """The local state on a real RocksDB: data and its changelog offset in one write, read-only for Faust."""
 
+import gc
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 import rocksdict
 from faust.types import TP
 
+from atp_stream.streaming.errors import StateUnusable
 from atp_stream.streaming.store import OFFSET_KEY, WATERMARK_KEY, PartitionState, StateTable
 
 
@@ -84,8 +87,9 @@ def test_given_a_state_that_was_closed_when_opened_again_then_everything_is_ther
 def test_given_a_state_in_use_when_opened_by_another_then_that_is_refused(
     tmp_path: Path, state: PartitionState
 ) -> None:
-    with pytest.raises(Exception, match="LOCK"):
+    with pytest.raises(StateUnusable) as refused:
         PartitionState(tmp_path / "state-0.rocksdb", rocksdict.Cache(1 << 20))
+    assert "LOCK" in refused.value.cause
 
 
 @pytest.fixture
@@ -146,3 +150,69 @@ async def test_given_partitions_that_go_then_their_files_close_and_what_comes_ba
     assert store.persisted_offset(TP("changelog", 0)) == 6
     await store.stop()
     assert store.partitions == {}
+
+
+def with_an_sst_file(path: Path) -> Path:
+    """A state whose data lies in an SST file, not only in the log that RocksDB replays."""
+    state = PartitionState(path, rocksdict.Cache(1 << 20))
+    for number in range(2000):
+        state.write({b"key-%d" % number: b"x" * 100}, number)
+    state._db.flush()
+    state.close()
+    gc.collect()
+    (file,) = path.glob("*.sst")
+    return file
+
+
+def test_given_a_flipped_bit_in_the_data_when_read_then_it_is_found_and_the_next_start_begins_anew(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state-0.rocksdb"
+    file = with_an_sst_file(path)
+    content = bytearray(file.read_bytes())
+    content[2000] ^= 1
+    file.write_bytes(content)
+    state = PartitionState(path, rocksdict.Cache(1 << 20))
+    with pytest.raises(StateUnusable, match="damaged"):
+        [state.get(b"key-%d" % number) for number in range(2000)]
+    state.close()
+    del state
+    gc.collect()
+    rebuilt = PartitionState(path, rocksdict.Cache(1 << 20))
+    assert rebuilt.offset is None  # so that all of it is restored from the changelog
+    assert list(rebuilt.items()) == []
+    rebuilt.close()
+
+
+def test_given_files_that_do_not_open_then_the_next_start_begins_anew(tmp_path: Path) -> None:
+    path = tmp_path / "state-0.rocksdb"
+    file = with_an_sst_file(path)
+    file.write_bytes(file.read_bytes()[:500])
+    with pytest.raises(StateUnusable, match="damaged"):
+        PartitionState(path, rocksdict.Cache(1 << 20))
+    gc.collect()
+    rebuilt = PartitionState(path, rocksdict.Cache(1 << 20))
+    assert rebuilt.offset is None
+    rebuilt.close()
+
+
+def test_given_a_disk_that_takes_no_more_when_written_then_that_is_said_and_nothing_is_thrown_away(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state-0.rocksdb"
+    state = PartitionState(path, rocksdict.Cache(1 << 20))
+    state.write({b"a": b"1"}, 1)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, limits[1]))
+    try:
+        with pytest.raises(StateUnusable, match="cannot be read or written"):
+            [state.write({b"b": bytes(1000)}, 2 + number) for number in range(200)]  # type: ignore[func-returns-value]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    state.close()
+    del state
+    gc.collect()
+    again = PartitionState(path, rocksdict.Cache(1 << 20))
+    assert again.get(b"a") == b"1"
+    assert (again.offset or 0) >= 1
+    again.close()

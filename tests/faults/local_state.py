@@ -1,0 +1,56 @@
+"""Workers' local state, read beside a worker that may be running."""
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import rocksdict
+
+from tests.pipeline.waiting import until
+
+from .forms import STORED_UP_TO
+from .observation import Stored
+
+_SECONDS = 10.0
+
+
+def read_stores(directories: Mapping[str, Path]) -> Iterator[Stored]:
+    """The state of every partition in the data directory of each worker, by the worker's name."""
+    for worker, directory in directories.items():
+        for path in sorted(directory.glob("state-*/*.rocksdb")):
+            yield _read(worker, path)
+
+
+def _read(worker: str, path: Path) -> Stored:
+    """Read as a secondary, which sees what the owner has written and leaves its files alone.
+
+    A file that the owner does away with meanwhile makes it fail: then once more.
+    """
+    failures: list[str] = []
+    found: dict[bytes, bytes] = {}
+
+    def probe() -> bool:
+        try:
+            found.update(_entries(path))
+        except Exception as failure:  # rocksdict has no exception of its own
+            failures.append(str(failure))
+            return False
+        return True
+
+    until(f"{path} is read", probe, lambda: failures[-1], _SECONDS)
+    reaches = found.pop(STORED_UP_TO, None)
+    number = int(path.name.removesuffix(".rocksdb").rpartition("-")[2])
+    return Stored(worker, number, None if reaches is None else int(reaches), found)
+
+
+def _entries(path: Path) -> dict[bytes, bytes]:
+    options = rocksdict.Options(raw_mode=True)
+    options.set_max_open_files(-1)  # a secondary has to hold on to the files that it knows
+    with tempfile.TemporaryDirectory() as own:
+        store = rocksdict.Rdict(str(path), options, access_type=rocksdict.AccessType.secondary(own))
+        try:
+            entries: Any = store.items()
+            return dict(entries)
+        finally:
+            store.close()
