@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from atp_stream.admin import topics
-from atp_stream.admin.kafka import Cluster, connect, require_advertised
+from atp_stream.admin.kafka import connect, require_advertised
 from atp_stream.errors import DataError, UnavailableError
 from atp_stream.settings import Settings
 
@@ -17,8 +17,7 @@ def check_start(settings: Settings, note: Callable[[str], None]) -> None:
     UnavailableError: Kafka was not reached within `kafka.start_timeout_seconds`. DataError: topics are missing, or have
     partition counts or cleanup policies with which state would be lost. PermissionDeniedError: a login or an ACL.
     """
-    cluster = _reached(settings, note)
-    planned = topics.plan(cluster.admin, topics.specs(settings), topics.any_count(settings))
+    planned = _planned(settings, note)
     harmful = [
         difference
         for difference in planned.differences
@@ -42,14 +41,15 @@ def check_start(settings: Settings, note: Callable[[str], None]) -> None:
     )
 
 
-def _reached(settings: Settings, note: Callable[[str], None]) -> Cluster:
-    """Connect; wait for a cluster that is still starting, as after a restart of brokers and workers together."""
+def _planned(settings: Settings, note: Callable[[str], None]) -> topics.Plan:
+    """Ask Kafka; wait for a cluster that is still starting, as after a restart of brokers and workers together."""
     deadline = time.monotonic() + settings.kafka.start_timeout_seconds
     told = False
     while True:
         try:
             cluster = connect(settings.kafka)
             require_advertised(cluster, settings.kafka)
+            return topics.plan(cluster.admin, topics.specs(settings), topics.any_count(settings))
         except UnavailableError as error:
             if time.monotonic() + _PAUSE_SECONDS > deadline:
                 raise
@@ -57,5 +57,3 @@ def _reached(settings: Settings, note: Callable[[str], None]) -> Cluster:
                 note(f"waiting for Kafka: {error.cause}")
                 told = True
             time.sleep(_PAUSE_SECONDS)
-        else:
-            return cluster

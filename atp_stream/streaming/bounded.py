@@ -6,8 +6,13 @@ own: what it belongs to is thrown away, and a new client settles the matter.
 """
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from .errors import Superseded
+
+_LOOK_SECONDS = 0.05
 
 T = TypeVar("T")
 
@@ -30,11 +35,21 @@ class _Call(threading.Thread, Generic[T]):
             self.failure = failure
 
 
-def bounded(call: Callable[[], T], seconds: float) -> T:
-    """Return what `call` returns, raise what it raises, or `Hung` after so many seconds."""
+def bounded(call: Callable[[], T], seconds: float, should_stop: Callable[[], bool] | None = None) -> T:
+    """Return what `call` returns, raise what it raises, or `Hung` after so many seconds.
+
+    Raises `Superseded` soon after `should_stop()` is true, and leaves the call behind: only for one that reads.
+    """
     thread = _Call(call)
     thread.start()
-    thread.join(seconds)
+    if should_stop is None:
+        thread.join(seconds)
+    else:
+        until = time.monotonic() + seconds
+        while thread.is_alive() and (left := until - time.monotonic()) > 0:
+            if should_stop():
+                raise Superseded
+            thread.join(min(left, _LOOK_SECONDS))
     if thread.is_alive():
         raise Hung
     if thread.failure is not None:

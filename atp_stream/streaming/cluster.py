@@ -95,7 +95,7 @@ class Cluster:
         until = time.monotonic() + self._deadline
         while not should_stop():
             try:
-                return bounded(call, _CALL_SECONDS * _MOST_CALLS + _CALL_ALLOWANCE_SECONDS * calls)
+                return bounded(call, _CALL_SECONDS * _MOST_CALLS + _CALL_ALLOWANCE_SECONDS * calls, should_stop)
             except (KafkaException, Hung) as failure:
                 hung = KafkaError(KafkaError._TIMED_OUT, "the call hangs")
                 error: KafkaError = hung if isinstance(failure, Hung) else failure.args[0]

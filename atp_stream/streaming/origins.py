@@ -7,6 +7,7 @@ and a topic whose id changed was recreated. Without this record a first start an
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ from .records import Partition
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -89,14 +91,26 @@ class Origins:
         return json.dumps({"topic-id": origin.topic_id, "starts": origin.starts}).encode()
 
 
-def describe_topics(kafka: KafkaConfig, topics: Iterable[str]) -> dict[str, TopicFacts]:
-    """Return id and partition count of each topic.
+def describe_topics(kafka: KafkaConfig, topics: Iterable[str], deadline: float = 0.0) -> dict[str, TopicFacts]:
+    """Return id and partition count of each topic. A cluster that does not answer is asked again until `deadline` (s).
 
     Raises `KafkaException` if one does not exist, `ClusterUnreachable` without an answer, `NotPermitted` if refused.
     """
+    until, names = time.monotonic() + deadline, list(topics)
+    while True:
+        try:
+            return _described(kafka, names)
+        except ClusterUnreachable as failure:
+            if time.monotonic() > until:
+                raise
+            log.warning("%s: %s; asking again", failure.message, failure.cause)
+            time.sleep(_PAUSE_SECONDS)
+
+
+def _described(kafka: KafkaConfig, topics: list[str]) -> dict[str, TopicFacts]:
     config: dict[str, Any] = {**kafka, "logger": client_log}
     admin = AdminClient(config)
-    futures = admin.describe_topics(TopicCollection(list(topics)), request_timeout=_CALL_SECONDS)
+    futures = admin.describe_topics(TopicCollection(topics), request_timeout=_CALL_SECONDS)
     found = {}
     for topic, future in futures.items():
         try:

@@ -29,6 +29,16 @@ _PAUSE_SECONDS = 0.1
 #: A commit or an abort that took this long was perhaps sent more than once.
 _SLOW_SECONDS = 2.0
 
+#: The group has moved on: nothing is wrong with the producer.
+_OWNERSHIP_LOST = frozenset(
+    {
+        KafkaError.ILLEGAL_GENERATION,
+        KafkaError.UNKNOWN_MEMBER_ID,
+        KafkaError.FENCED_INSTANCE_ID,
+        KafkaError.REBALANCE_IN_PROGRESS,
+    }
+)
+
 Delivered = Callable[[KafkaError | None, Message], None]
 
 
@@ -262,9 +272,12 @@ class TransactionalProducer:
             self._discard()
             return Outcome.UNKNOWN
         is_aborted = self.abort()
+        if error.code() not in _OWNERSHIP_LOST:
+            # After an undelivered record librdkafka may skip sequence numbers, and lose the next transaction for it.
+            self._discard()
+            self._diagnosing = True  # the next transaction says which record it was, and why
         if self._undelivered is not None:
             refuse_for_good(self._undelivered)
-        self._diagnosing = True  # the next transaction says which record it was, and why
         return Outcome.ABORTED if is_aborted else Outcome.UNKNOWN
 
     def _ready(self) -> Producer:

@@ -144,7 +144,7 @@ class Worker:
         raw: faust.Schema[bytes, bytes] = faust.Schema(
             key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
         )
-        changelog = describe_topics(options.kafka, [self.changelog])[self.changelog]
+        changelog = describe_topics(options.kafka, [self.changelog], options.deadline)[self.changelog]
         table = self.app.Table(
             options.table,
             partitions=options.partitions,
@@ -172,7 +172,8 @@ class Worker:
 
         def establish_origins() -> Origins:
             producer = self._producer(SharedId(f"{options.group}-origins"))
-            return establish(cluster, producer, options.origins, describe_topics(options.kafka, sources))
+            facts = describe_topics(options.kafka, sources, options.deadline)
+            return establish(cluster, producer, options.origins, facts)
 
         stateful = [topic for topic, source in sources.items() if source.stateful]
         tables.restoration = Restoration(cluster, self.changelog, stateful, establish_origins, establish_origins())

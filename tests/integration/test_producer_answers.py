@@ -328,6 +328,7 @@ def test_given_no_permission_for_a_topic_then_the_second_transaction_says_so_and
 
     # librdkafka says "inconsistent", and why only to a callback; with callbacks for all records the next time.
     assert transact() is Outcome.ABORTED
+    producer.start()
     with pytest.raises(NotPermitted):
         transact()
     bench.goes_on(bench.producer(), after=BEFORE, offset=1)

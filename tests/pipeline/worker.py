@@ -61,8 +61,10 @@ class WorkerProcess:
         return None if self._process is None else self._process.poll()
 
     def last_words(self) -> str:
-        """What it said at the end of its last run."""
-        return "\n".join(self.log().splitlines()[-_LAST_WORDS:])
+        """What it gave as the reason of its end, else the last that it said."""
+        lines = self.log().splitlines()
+        reasons = [line for line in lines if line.startswith(("error:", "cause:"))]
+        return "\n".join(reasons or lines[-_LAST_WORDS:])
 
     def log(self) -> str:
         """What it has said since it was started last."""

@@ -58,3 +58,23 @@ def test_given_a_cluster_that_does_not_answer_when_topics_are_described_then_tha
     finally:
         logging.disable(logging.NOTSET)
     assert caught.value.fix
+
+
+def test_given_a_cluster_that_comes_back_in_time_when_topics_are_described_then_it_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers: list[dict[str, TopicFacts] | None] = [None, None, {"stock": TopicFacts("id-1", 3)}]
+
+    def described(*_: object) -> dict[str, TopicFacts]:
+        answer = answers.pop(0)
+        if answer is None:
+            raise ClusterUnreachable("not yet")
+        return answer
+
+    monkeypatch.setattr(module, "_described", described)
+    monkeypatch.setattr(module, "_PAUSE_SECONDS", 0.0)
+    logging.disable()
+    try:
+        assert describe_topics({}, ["stock"], deadline=60.0)["stock"].partitions == 3
+    finally:
+        logging.disable(logging.NOTSET)
