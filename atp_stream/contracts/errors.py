@@ -16,6 +16,8 @@ class ErrorClass(StrEnum):
     """No Confluent wire format, or bytes that the writer's schema cannot read."""
     TOO_LARGE = "TOO_LARGE"
     """Far larger than any event, so that it could not be forwarded whole."""
+    HEADER_NAME_NOT_UTF8 = "HEADER_NAME_NOT_UTF8"
+    """A header whose name is not UTF-8, as Kafka's protocol has it."""
     TRAILING_BYTES = "TRAILING_BYTES"
     """A complete record, and more behind it."""
     UNKNOWN_SCHEMA_ID = "UNKNOWN_SCHEMA_ID"

@@ -19,7 +19,7 @@ from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import SourceTopic
-from atp_stream.stages.records import check_size, encoding_of, resolve_schemas, traceparent_of
+from atp_stream.stages.records import check_header_names, check_size, encoding_of, resolve_schemas, traceparent_of
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition, Record
 from atp_stream.streaming.transaction import StateChanges, Transaction
@@ -95,6 +95,7 @@ class Decide:
             raise _wrong_claim(record, f"the key {key!r} lies in partition {record.partition}, not {expected}")
 
     def _event(self, record: Record) -> Input:
+        check_header_names(record.headers)
         if self._claim is None:
             return self._decoder.decode(None, encoding_of(record), record.value)
         check_size(record)

@@ -10,7 +10,7 @@ from atp_stream.contracts.errors import BadInput
 from atp_stream.contracts.inputs import InputDecoder
 from atp_stream.contracts.keys import item_key
 from atp_stream.settings import SourceTopic
-from atp_stream.stages.records import ENCODING, SOURCE, check_size, resolve_schemas
+from atp_stream.stages.records import ENCODING, SOURCE, check_header_names, check_size, resolve_schemas
 from atp_stream.streaming.records import Partition, Record
 from atp_stream.streaming.transaction import Transaction
 
@@ -35,6 +35,7 @@ class Ingest:
         for record in records:
             try:
                 check_size(record)
+                check_header_names(record.headers)
                 event = self._decoder.decode(self._source.event, self._source.encoding, record.value)
             except BadInput as bad:
                 transaction.refuse(record, bad.error_class, bad.message)

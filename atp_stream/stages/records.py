@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from atp_stream.contracts.errors import BadInput, ErrorClass
+from atp_stream.contracts.errors import BadInput, ErrorClass, printable
 from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.streaming.header_names import EscapedName
 from atp_stream.streaming.letters import REPLAY_OF
-from atp_stream.streaming.records import Record
+from atp_stream.streaming.records import Headers, Record
 
 #: Header of the changes log: how the value is encoded, `avro` or `json`.
 ENCODING: Final = "encoding"
@@ -19,6 +20,7 @@ TRACEPARENT: Final = "traceparent"
 MOST_VALUE_BYTES: Final = 256 << 10
 _MOST_TRACEPARENT_BYTES: Final = 64  # W3C's has 55; it is copied to everything that follows
 _MOST_HEADER_BYTES: Final = 64 << 10
+_MOST_NAME_SHOWN: Final = 60
 _BYTES_PER_HEADER: Final = 8  # besides name and value: a million empty headers are not nothing
 
 
@@ -30,6 +32,14 @@ def check_size(record: Record) -> None:
         size = sum(len(name.encode()) + len(value or b"") + _BYTES_PER_HEADER for name, value in record.headers)
         if size > _MOST_HEADER_BYTES:
             raise BadInput(ErrorClass.TOO_LARGE, f"the headers have {size} bytes, at most {_MOST_HEADER_BYTES} do")
+
+
+def check_header_names(headers: Headers) -> None:
+    """Raise `BadInput` for a header name that is not UTF-8: no client could read what is forwarded with it."""
+    for name, _ in headers:
+        if isinstance(name, EscapedName):
+            shown = printable(name[:_MOST_NAME_SHOWN])
+            raise BadInput(ErrorClass.HEADER_NAME_NOT_UTF8, f"the name of a header is not UTF-8: {shown}")
 
 
 async def resolve_schemas(decoder: InputDecoder, records: Sequence[Record]) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from .activity import Activity, Doing
 from .gate import Fetch, Gate
+from .header_names import read_any_header_name
 from .membership import Membership
 from .reach import Reach
 from .records import Partition
@@ -72,6 +73,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
         conf = self.app.conf
         self._assignor = self.app.assignor
+        read_any_header_name()  # for the whole process, which has no other consumer of aiokafka's
         consumer = aiokafka.AIOKafkaConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,

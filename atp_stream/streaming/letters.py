@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from confluent_kafka import Message
 
+from .header_names import headers_of
 from .records import Headers, Partition
 
 #: First header of a marker: the letter that was sent back, as partition/offset in the dead-letter topic.
@@ -81,13 +82,13 @@ class Marker:
 
 def is_marker(message: Message) -> bool:
     """Return whether a record of the dead-letter topic is a marker, and no dead letter."""
-    return _says_marker(_headers(message))
+    return _says_marker(headers_of(message))
 
 
 def read_record(message: Message) -> Letter | Marker:
     """Return what a record of the dead-letter topic is. One that nobody here wrote is a letter without a source."""
     place = Place(message.partition() or 0, message.offset() or 0)
-    time, headers = message.timestamp()[1], _headers(message)
+    time, headers = message.timestamp()[1], headers_of(message)
     if _says_marker(headers):
         said = {name: _text(value) for name, value in reversed(headers)}
         partition, _, offset = said[REPLAYED].partition("/")
@@ -130,12 +131,6 @@ def returned_headers(letter: Letter) -> list[tuple[str, bytes | None]]:
 
 def _says_marker(headers: Headers) -> bool:
     return bool(headers) and headers[0][0] == REPLAYED
-
-
-def _headers(message: Message) -> list[tuple[str, bytes | None]]:
-    found = message.headers() or []
-    pairs = found.items() if isinstance(found, dict) else found
-    return [(name, _bytes(value)) for name, value in pairs]
 
 
 def _bytes(value: str | bytes | None) -> bytes | None:

@@ -13,6 +13,10 @@ _KNOWN: Final[Mapping[str, tuple[str, str]]] = {
     E.NULL_VALUE: ("the record had no value", _PRODUCER),
     E.NOT_AVRO: ("the bytes are not an Avro record of its schema, in Confluent's wire format", _PRODUCER),
     E.TOO_LARGE: ("far larger than any event", _PRODUCER),
+    E.HEADER_NAME_NOT_UTF8: (
+        "the name of a header is not UTF-8",
+        "have whoever publishes it mend the header; or send it back as it is (replay), with the name as shown",
+    ),
     E.TRAILING_BYTES: ("a whole event, and more bytes behind it", _PRODUCER),
     E.UNKNOWN_SCHEMA_ID: ("the schema registry did not know its schema id", f"register the schema, then {_RETRY}"),
     E.UNUSABLE_SCHEMA: (

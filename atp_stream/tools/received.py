@@ -12,11 +12,11 @@ from confluent_kafka import Message
 from fastavro import parse_schema, schemaless_reader
 
 from atp_stream.contracts.avro import HEADER_SIZE, Json
+from atp_stream.streaming.header_names import headers_of
 
 DEAD_LETTER: Final = "DeadLetter"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CAUSE: Final = "dead-letter-"
-_Headers: TypeAlias = dict[str, str | bytes | None] | list[tuple[str, str | bytes | None]] | None
 Schemas: TypeAlias = Callable[[int], Json]
 """Gives the Avro schema with an id. Raises whatever it will when there is none."""
 
@@ -103,7 +103,7 @@ class Reader:
             _text(key) if key is not None else "",
             kind,
             fields,
-            _headers(message.headers()),
+            _headers(message),
             value if kind == DEAD_LETTER else None,
             unreadable,
         )
@@ -138,8 +138,8 @@ def _text(value: bytes) -> str:
     return value.decode(errors="backslashreplace")
 
 
-def _headers(headers: _Headers) -> dict[str, str]:
+def _headers(message: Message) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in headers.items() if isinstance(headers, dict) else headers or ():
-        found.setdefault(name, _text(_bytes(value) or b""))
+    for name, value in headers_of(message):
+        found.setdefault(name, _text(value or b""))
     return found

@@ -51,6 +51,11 @@ class _Number(str):
     """A JSON number as it was written."""
 
 
+def readable(name: str) -> str:
+    """A header name as a dead letter has it: bytes that are not UTF-8 are written out."""
+    return name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+
+
 class Admission:
     """Decides on the records of Core's topics, given all schemas that are registered, by id."""
 
@@ -60,9 +65,13 @@ class Admission:
 
     def decide(self, entry: Entry, kind: str | None, encoding: str) -> Event | frozenset[str]:
         """The event in a record of a topic that carries `kind` (None: any), or all codes that fit what is wrong."""
-        headers = sum(len(name.encode()) + len(value or b"") + _BYTES_PER_HEADER for name, value in entry.headers)
+        names = [readable(name) for name, _ in entry.headers]
+        headers = sum(len(name.encode()) + _BYTES_PER_HEADER for name in names)
+        headers += sum(len(value or b"") for _, value in entry.headers)
         if len(entry.value or b"") > _MOST_VALUE_BYTES or headers > _MOST_HEADER_BYTES:
             return frozenset({"TOO_LARGE"})
+        if any(_size(name) is None for name, _ in entry.headers):
+            return frozenset({"HEADER_NAME_NOT_UTF8"})
         if entry.value is None:
             return frozenset({"NULL_VALUE"})
         found = _read_json(entry.value) if encoding == "json" else self._read_avro(entry.value)

@@ -7,6 +7,8 @@ chooses comes from the scene's `random`. It returns a word on what exactly it di
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tests.pipeline.log import Log
+
 from .actions import Drop, DropAndCut, Duplicate, ErrorCode, Hold, NoOffsets
 from .disk import failing_writes, flip_byte
 from .operating import commit_offsets, delete_offsets, publish_oversized, publish_under_new_schema, wrong_clock
@@ -380,16 +382,26 @@ def _(scene: Scene) -> str:
 @_fault(25, "offsets moved", weight=1)
 def _(scene: Scene) -> str:
     """Offsets of the changes log moved while no worker runs: they refuse to go on until they are put back."""
-    scene.stop_all()
+    for member in scene.running:  # so that something is left to be decided: moved on, it would be lost
+        member.order("decided", "dawdle", seconds=0.4, times=10)
+    scene.wait(scene.between(1.0, 2.0))
+    scene.crash_all()
     topic = scene.deployment.changes
     before = {place[1]: offset for place, offset in scene.deployment.committed([topic]).items() if offset}
-    moved = {number: offset - scene.random.randrange(1, 20) for number, offset in before.items() if offset > 20}
+    with Log(scene.deployment.servers, [topic]) as log:
+        ends = {number: end for (_, number), end in log.ends().items()}
+    back = scene.random.random() < 0.3
+    moved = {number: max(0, offset - 20) if back else ends[number] for number, offset in before.items()}
     commit_offsets(scene.deployment, topic, moved)
     refused = scene.start_refused(EX_DATAERR)
     if refused:
         commit_offsets(scene.deployment, topic, before)
     scene.start_all()
-    return f"{len(moved)} partitions; {'refused, put back' if refused else 'not noticed'}"
+    return f"{'back' if back else 'on'} by {sum(moved.values()) - sum(before.values())}; {_refused(refused)}"
+
+
+def _refused(refused: bool) -> str:
+    return "refused, put back" if refused else "not noticed"
 
 
 @_fault(25, "offsets deleted", weight=1)
@@ -403,7 +415,7 @@ def _(scene: Scene) -> str:
         of_topic = {place[1]: offset for place, offset in before.items() if place[0] == topic and offset is not None}
         commit_offsets(scene.deployment, topic, of_topic)
     scene.start_all()
-    return f"{len(before)} partitions; {'refused, put back' if refused else 'not noticed'}"
+    return f"{len(before)} partitions; {_refused(refused)}"
 
 
 @_fault(25, "a record too large for a dead letter", weight=1)

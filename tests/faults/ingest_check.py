@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from tests.pipeline.log import Entry
 
-from .admission import Admission, Event
+from .admission import Admission, Event, readable
 from .difference import Difference
 from .forms import item_key, murmur2
 from .observation import Names
@@ -100,7 +100,8 @@ class IngestCheck:
         if cause[3] not in codes:
             self._report(Difference("wrong error code", f"{place(entry)} of {origin}", sorted(codes), cause[3]))
         names = tuple(name for name, _ in entry.headers[:5])
-        expected = (original.key, original.value, (*_CAUSE, "dead-letter-message"), original.headers)
+        own = tuple((readable(name), value) for name, value in original.headers)
+        expected = (original.key, original.value, (*_CAUSE, "dead-letter-message"), own)
         found = (entry.key, entry.value, names, entry.headers[5:])
         if expected != found:
             self._report(Difference("dead letter not whole", f"{place(entry)} of {origin}", expected, found))

@@ -283,6 +283,13 @@ class Scene:
             if member.process.runs:
                 member.stop()
 
+    def crash_all(self) -> None:
+        """Kill all workers. The group is empty afterwards."""
+        for member in self.running:
+            member.kill()
+        for member in self.members:
+            self.evict(member)
+
     def start_all(self) -> None:
         for member in self.members[:-1]:
             if not member.process.runs:

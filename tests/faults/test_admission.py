@@ -10,7 +10,7 @@ import pytest
 from tests.pipeline.core import CREATED, RELEASED, STOCK, Core, Event, schema_named, writer_schema
 from tests.pipeline.log import Entry
 
-from .admission import Admission
+from .admission import Admission, readable
 from .admission import Event as Accepted
 
 FULL, PLAIN, OTHER = 1, 2, 3
@@ -125,6 +125,13 @@ def test_given_a_record_with_two_faults_when_it_is_decided_then_both_are_named()
 
 def test_given_headers_beyond_all_measure_when_they_are_decided_then_the_record_is_too_large() -> None:
     assert codes(avro(), "avro", ("h", b"x" * 70_000)) == {"TOO_LARGE"}
+
+
+def test_given_a_header_name_that_is_not_utf8_when_it_is_decided_then_no_value_makes_the_record_good() -> None:
+    name = b"tr\xe4ce".decode(errors="surrogateescape")
+    assert codes(avro(), "avro", ("own", b""), (name, b"1")) == {"HEADER_NAME_NOT_UTF8"}
+    assert codes(GOOD.json(), "json", (name, None)) == {"HEADER_NAME_NOT_UTF8"}
+    assert readable(name) == "tr\\xe4ce"
 
 
 GOOD_VALUES = [

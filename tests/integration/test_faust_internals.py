@@ -9,7 +9,7 @@ import importlib.metadata
 import inspect
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +18,7 @@ import faust
 import pytest
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError
 from aiokafka.structs import TopicPartition
+from confluent_kafka import Message
 from confluent_kafka.admin import AdminClient
 from faust.assignor.partition_assignor import PartitionAssignor
 from faust.tables.recovery import Recovery as FaustRecovery
@@ -31,12 +32,15 @@ from atp_stream.streaming.consumer import Transport
 from atp_stream.streaming.consumer_thread import ConsumerThread, RebalanceListener
 from atp_stream.streaming.errors import NotPermitted
 from atp_stream.streaming.gate import Gate
+from atp_stream.streaming.header_names import EscapedName, headers_of
 from atp_stream.streaming.membership import Membership
 from atp_stream.streaming.reach import Reach
+from atp_stream.streaming.records import Partition, Record
 from atp_stream.streaming.recovery import Recovery, TableManager
 from atp_stream.streaming.store import StateTable
+from tests.faults.unreadable import Unsent, send
 from tests.streaming import OpenTransaction
-from tests.streaming_worker import PARTITIONS, Group, eventually, group_of
+from tests.streaming_worker import PARTITIONS, Count, Group, eventually, group_of
 
 
 @pytest.fixture
@@ -130,6 +134,42 @@ async def test_a_message_without_a_read_offset_is_never_taken_for_a_repetition(g
     running.worker.engine.gate.close()
     assert await running.consumer.thread.open_gate(opening.membership, beginning)
     await eventually("all is delivered again", lambda: len(running.stage.seen) == seen + 40)
+
+
+async def test_a_header_name_that_is_not_utf8_is_read_and_told_from_others_and_reading_goes_on(
+    group: Group, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names: list[str] = []
+    process = Count.process
+
+    def noting(self: Count, partition: Partition, records: Sequence[Record], transaction: Any) -> None:
+        names.extend(name for record in records for name, _ in record.headers)
+        process(self, partition, records, transaction)
+
+    monkeypatch.setattr(Count, "process", noting)
+    running = await group.start()
+    records = [Unsent(None, b"x", [(name, b"1")]) for name in (b"before", b"tr\xe4ce", b"tr\\xe4ce")]
+    await asyncio.to_thread(send, group.servers, group.source, 0, records)
+    await eventually("all is processed", lambda: running.counted() == 3)
+    assert names == ["before", "tr\\xe4ce", "tr\\xe4ce"]
+    assert [isinstance(name, EscapedName) for name in names] == [False, True, False]
+
+
+async def test_confluent_kafka_can_be_asked_for_such_a_name_and_takes_other_headers_in_place_of_it(
+    group: Group,
+) -> None:
+    records = [Unsent(b"%d" % n, b"x", [(b"own", b"1"), (name, b"2")]) for n, name in enumerate((b"tr\xe4ce", b"good"))]
+    await asyncio.to_thread(send, group.servers, group.source, 0, records)
+    messages: list[Message] = []
+    spans = group.cluster.ends([Partition(group.source, 0)])
+    await asyncio.to_thread(group.cluster.read, spans, lambda _, found: messages.extend(found))
+    assert [message.key() for message in messages] == [b"0", b"1"]
+    bad, good = messages
+    for _ in range(100):
+        assert headers_of(good) == [("own", b"1"), ("good", b"2")]  # so often that the interpreter checks less
+    for _ in range(3):
+        assert headers_of(bad) == [("tr\\xe4ce", None)]
+        assert isinstance(headers_of(bad)[0][0], EscapedName)
 
 
 # What the consumer's client knows, for the health of the worker

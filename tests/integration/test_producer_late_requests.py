@@ -11,7 +11,7 @@ import pytest
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
 from tests.faults.actions import Hold, Rule, Watch
 from tests.faults.brokers import Brokers
-from tests.faults.wire import END_TXN, PRODUCE, TXN_OFFSET_COMMIT
+from tests.faults.wire import END_TXN, TXN_OFFSET_COMMIT
 from tests.streaming import in_background
 
 from .answers import Bench, behind_proxy
@@ -52,9 +52,7 @@ def release_late(bench: Bench, held: Rule) -> None:
     answers.wait()
 
 
-@pytest.mark.parametrize(
-    ("api_key", "end"), [(END_TXN, committed), (END_TXN, aborted), (TXN_OFFSET_COMMIT, committed), (PRODUCE, committed)]
-)
+@pytest.mark.parametrize(("api_key", "end"), [(END_TXN, committed), (END_TXN, aborted), (TXN_OFFSET_COMMIT, committed)])
 def test_given_a_request_is_repeated_when_the_first_arrives_in_the_next_transaction_then_that_is_whole_all_the_same(
     bench: Bench, api_key: int, end: End
 ) -> None:

@@ -1,14 +1,21 @@
 """Reading topics from outside: what a consumer sees, read_committed unless said otherwise."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
+from operator import methodcaller
 from types import TracebackType
-from typing import NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from .waiting import until
 
 _SECONDS = 30.0
+#: A reader that hears nothing for so long is given up for a new one.
+_DEAF_SECONDS = 10.0
+
+#: As a method it may, after some calls, return without the error that it has set: the interpreter checks less then.
+_asked = methodcaller("headers")
 
 #: Errors that no waiting helps against: records that should be there are gone.
 _NOT_READABLE = (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE)
@@ -19,7 +26,7 @@ T = TypeVar("T")
 
 
 class Entry(NamedTuple):
-    """A record as it lies in the log."""
+    """A record as it lies in the log. Bytes of a header name that are not UTF-8 are lone surrogates (PEP 383)."""
 
     topic: str
     partition: int
@@ -39,18 +46,18 @@ class Log:
 
     def __init__(self, servers: str, topics: Iterable[str], starts: Offsets | None = None, isolation: str = "") -> None:
         self.entries: list[Entry] = []
-        self._consumer = Consumer(
-            {
-                "bootstrap.servers": servers,
-                "group.id": "reader-without-a-group",
-                "enable.auto.commit": False,
-                "isolation.level": isolation or "read_committed",
-                "enable.partition.eof": True,
-                "log_level": 0,
-                "auto.offset.reset": "error",
-                "fetch.wait.max.ms": 20,
-            }
-        )
+        self._config: dict[str, str | int | bool] = {
+            "bootstrap.servers": servers,
+            "group.id": "reader-without-a-group",
+            "enable.auto.commit": False,
+            "isolation.level": isolation or "read_committed",
+            "enable.partition.eof": True,
+            "log_level": 0,
+            "auto.offset.reset": "error",
+            "fetch.wait.max.ms": 20,
+        }
+        self._consumer = Consumer(self._config)
+        self._position: dict[tuple[str, int], int] = {}
         self._partitions = [
             TopicPartition(topic, number)
             for topic in topics
@@ -58,8 +65,18 @@ class Log:
         ]
         #: By partition with records: behind the last one that was read.
         self.reached: dict[tuple[str, int], int] = {}
-        self._position = {(each.topic, each.partition): self._start(each, starts or {}) for each in self._partitions}
+        position = {(each.topic, each.partition): self._start(each, starts or {}) for each in self._partitions}
+        self._position.update(position)
+        self._assign()
+
+    def _assign(self) -> None:
         self._consumer.assign([TopicPartition(*place, offset) for place, offset in self._position.items()])
+
+    def _renew(self) -> None:
+        """Go on with a new client: one that has seen a partition without a leader may take it for unknown for good."""
+        self._consumer.close()
+        self._consumer = Consumer(self._config)
+        self._assign()
 
     def _start(self, partition: TopicPartition, starts: Offsets) -> int:
         given = starts.get((partition.topic, partition.partition))
@@ -74,6 +91,7 @@ class Log:
                 return (ask(),)
             except KafkaException as failure:
                 failures.append(str(failure))
+                self._renew()
                 return None
 
         found = until(what, probe, lambda: failures[-1])
@@ -117,18 +135,27 @@ class Log:
             if error is not None:
                 self._position[topic, number] = offset
                 continue
-            key, value, headers = message.key(), message.value(), message.headers() or []
+            key, value, headers = message.key(), message.value(), _headers(message)
             assert key is None or isinstance(key, bytes)
             self._position[topic, number] = self.reached[topic, number] = offset + 1
-            self.entries.append(Entry(topic, number, offset, key, value, tuple(headers)))  # type: ignore[arg-type]
+            self.entries.append(Entry(topic, number, offset, key, value, headers))
 
     def until(
         self, what: str, enough: Callable[[list[Entry]], bool], context: Callable[[], str] = lambda: ""
     ) -> list[Entry]:
         """Read on until `enough` of what was read; return all of it."""
 
+        heard = time.monotonic()
+
         def probe() -> bool:
+            nonlocal heard
+            before = dict(self._position)
             self._poll()
+            if before != self._position:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > _DEAF_SECONDS:
+                heard = time.monotonic()
+                self._renew()
             return enough(self.entries)
 
         until(what, probe, lambda: f"{len(self.entries)} records read\n{context()}")
@@ -157,6 +184,22 @@ class Log:
 
     def close(self) -> None:
         self._consumer.close()
+
+
+def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    """The headers; at most one name may be other than UTF-8."""
+    try:
+        found: Any = _asked(message) or ()
+    except SystemError as error:
+        # Asked once more, the client gives all but that name: there is nothing in its place, and looking at it would
+        # end the process. That it is not there shows in the representation.
+        cause = error.__cause__
+        if not isinstance(cause, UnicodeDecodeError):
+            raise
+        name = cause.object.decode(errors="surrogateescape")
+        given: Any = _asked(message)
+        found = [(name if repr(pair).startswith("(<NULL>,") else pair[0], pair[1]) for pair in given]
+    return tuple(found)
 
 
 def read(servers: str, topics: Iterable[str], starts: Offsets | None = None, isolation: str = "") -> list[Entry]:

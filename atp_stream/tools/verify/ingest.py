@@ -10,9 +10,10 @@ from typing import Final
 from confluent_kafka import Message
 
 from atp_stream.stages.records import SOURCE
+from atp_stream.streaming.header_names import headers_of
 from atp_stream.streaming.letters import REPLAY_OF, is_marker
 from atp_stream.streaming.records import Partition
-from atp_stream.tools.verify.reading import Spans, TopicReader, headers_of, offset_of
+from atp_stream.tools.verify.reading import Spans, TopicReader, offset_of
 from atp_stream.tools.verify.report import Findings, place
 
 _NOT_FULL: Final = re.compile(rb"[^\xff]", re.DOTALL)

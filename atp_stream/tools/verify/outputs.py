@@ -12,10 +12,11 @@ from fastavro import schemaless_reader
 from atp_stream.contracts.avro import HEADER_SIZE, Json
 from atp_stream.contracts.keys import item_key
 from atp_stream.domain.ids import allocation_id, output_event_id
+from atp_stream.streaming.header_names import headers_of
 from atp_stream.streaming.records import Partition
 from atp_stream.tools.verify.changelog import Wanted, allocation_row
 from atp_stream.tools.verify.packed import AVAILABILITY, COMMITTED, KINDS, RELEASED, TOPICS, pack_record
-from atp_stream.tools.verify.reading import headers_of, offset_of
+from atp_stream.tools.verify.reading import offset_of
 from atp_stream.tools.verify.report import Findings, place
 from atp_stream.tools.verify.scratch import OUTPUTS, SEEN, Place, Scratch
 

@@ -130,11 +130,6 @@ def offset_of(message: Message) -> int:
     return -1 if offset is None else offset
 
 
-def headers_of(message: Message) -> list[tuple[str, bytes | None]]:
-    """Return the headers, in order."""
-    return message.headers() or []  # type: ignore[return-value]  # which is what consumed ones are
-
-
 def _by_partition(messages: Iterable[Message]) -> dict[Partition, list[Message]]:
     found: dict[Partition, list[Message]] = {}
     for each in messages:

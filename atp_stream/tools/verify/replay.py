@@ -22,13 +22,14 @@ from atp_stream.domain.ids import allocation_id
 from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, SHARED, ItemState, Reservation
 from atp_stream.settings import SourceTopic
-from atp_stream.stages.records import ENCODING
+from atp_stream.stages.records import ENCODING, check_header_names
+from atp_stream.streaming.header_names import headers_of
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition
 from atp_stream.tools.verify.changelog import Wanted, allocation_row
 from atp_stream.tools.verify.ingest import Bits
 from atp_stream.tools.verify.packed import pack_fact
-from atp_stream.tools.verify.reading import headers_of, offset_of
+from atp_stream.tools.verify.reading import offset_of
 from atp_stream.tools.verify.report import Findings, place
 from atp_stream.tools.verify.schemas import Schemas
 from atp_stream.tools.verify.scratch import EXPECTED, ITEM, OUTPUTS, REPLAYED, Scratch
@@ -99,6 +100,7 @@ class Replay:
         value, key = message.value(), message.key()
         headers = headers_of(message)
         try:
+            check_header_names(headers)
             raw = value if isinstance(value, bytes) else None
             if source is not None:
                 event = self._schemas.decoder.decode(source.event, source.encoding, raw)

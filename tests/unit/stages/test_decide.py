@@ -1,5 +1,6 @@
 """Design section 4, step 2: decode, load, decide, encode; each entry once per batch."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,6 +11,7 @@ from atp_stream.domain.policy import Policy
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import SourceTopic
 from atp_stream.stages.decide import Decide, Emit
+from atp_stream.streaming.header_names import EscapedName
 from atp_stream.streaming.partitioner import partition_of
 from tests.contract.samples import CREATED, RELEASED, STOCK, sample
 from tests.unit.stages.harness import Consumed, Written, decoder, encoder, run
@@ -116,6 +118,17 @@ def test_given_a_topic_keyed_by_item_when_the_claim_is_wrong_then_the_worker_sto
         run(stage, [_claimed(key, partition)], Written())
     assert named in stopped.value.cause
     assert stopped.value.setting == "topics.sources.source.keyed_by_item"
+
+
+@pytest.mark.parametrize("claim", [None, SourceTopic(event="StockAvailabilityChangedEvent", keyed_by_item=True)])
+def test_given_a_header_name_that_was_not_utf8_when_decided_then_the_record_is_refused_and_nothing_changes(
+    claim: SourceTopic | None,
+) -> None:
+    bad = replace(_claimed(KEY, partition_of(KEY, 12)), headers=[*AVRO, (EscapedName("\\xff"), None)])
+    written = run(_decide(claim=claim), [bad], Written())
+    assert [(record, code) for record, code, _ in written.refused] == [(bad, "HEADER_NAME_NOT_UTF8")]
+    assert not written.produced
+    assert not written.table.entries
 
 
 def test_given_a_release_when_decided_then_the_reservations_entry_is_closed() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from atp_stream.settings import SourceTopic
 from atp_stream.stages.ingest import Ingest
+from atp_stream.streaming.header_names import EscapedName
 from tests.contract.samples import CREATED, STOCK, UNKNOWN_ID, sample
 from tests.unit.stages.harness import Consumed, Written, decoder, run
 
@@ -49,3 +50,13 @@ def test_given_bad_input_among_good_when_ingested_then_it_is_refused_with_its_ca
 def test_given_headers_that_could_not_be_forwarded_when_ingested_then_the_record_is_refused() -> None:
     written = run(_ingest(), [Consumed(sample(STOCK), headers=[("h", b"x" * (65 << 10))])], Written())
     assert [code for _, code, _ in written.refused] == ["TOO_LARGE"]
+
+
+def test_given_a_header_name_that_was_not_utf8_when_ingested_then_the_record_is_refused_and_shows_it_on_one_line() -> (
+    None
+):
+    headers = [("own", b"1"), (EscapedName("a\nb\\xff"), b"1")]
+    bad, good = Consumed(sample(STOCK), headers=headers), Consumed(sample(STOCK), headers=[("a\nb\\xff", b"1")])
+    written = run(_ingest(), [bad, good], Written())
+    assert written.refused == [(bad, "HEADER_NAME_NOT_UTF8", "the name of a header is not UTF-8: a\\nb\\xff")]
+    assert [headers[-1] for _, _, _, headers in written.produced] == [("a\nb\\xff", b"1")]
