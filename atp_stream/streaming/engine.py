@@ -182,6 +182,7 @@ class Engine:
                     transaction.state(partition.number)  # touched, even if every record was a dead letter
             transaction.write_changelog(self.changelog, self._watermarks_after(batch))
         except BaseException:
+            self.producer.hurry()  # the worker ends: the loop is not held up for a broker that does not answer
             self.producer.abort()
             raise
         return transaction

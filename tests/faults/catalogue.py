@@ -326,7 +326,7 @@ def _(scene: Scene) -> str:
     member = scene.any_member()
     if not member.disk.can_fill:
         return "left out: this user cannot mount a disk of a set size"
-    member.may_end_with.add(EX_TEMPFAIL)
+    member.may_end_with.append(EX_TEMPFAIL)
     member.disk.fill()
     ended = scene.until(lambda: not member.process.runs, scene.between(2.0, 6.0))
     member.disk.free()
@@ -336,7 +336,7 @@ def _(scene: Scene) -> str:
 @_fault(22, "writes fail with EIO", weight=2)
 def _(scene: Scene) -> str:
     member = scene.any_member()
-    member.may_end_with.add(EX_TEMPFAIL)
+    member.may_end_with.append(EX_TEMPFAIL)
     with failing_writes(member.process.pid, member.process.data) as is_on:
         ended = scene.until(lambda: not member.process.runs, scene.between(2.0, 5.0))
     if not is_on:
@@ -350,7 +350,7 @@ def _(scene: Scene) -> str:
     member.kill()
     flipped = flip_byte(member.process.data, scene.random)
     member.start()
-    member.may_end_with.add(EX_TEMPFAIL)
+    member.may_end_with.append(EX_TEMPFAIL)
     scene.wait(scene.between(2.0, 4.0))
     return f"{member.name}: {flipped or 'no SST file yet'}"
 

@@ -57,13 +57,12 @@ class Member:
         }
         #: Whether the supervisor is to start it again when it has ended.
         self.is_wanted = True
-        #: Exit codes that what was done to this run of it allows for.
-        self.may_end_with: set[int] = set()
+        #: Exit codes that what was done to it allows for, each once: damage may be found long after it was done.
+        self.may_end_with: list[int] = []
 
     def start(self, **environment: str) -> None:
         self.order_path.unlink(missing_ok=True)
         self.is_wanted = True
-        self.may_end_with.clear()
         self.process.start(**self.environment, **environment)
 
     def order(self, step: Step, what: str, seconds: float = 0.0, times: int = 1) -> None:
@@ -214,7 +213,9 @@ class Scene:
     def note_end(self, member: Member) -> None:
         """Note how a worker ended, unless that was asked for."""
         code = member.process.exit_code
-        if code is not None and code not in {0, -9, *member.may_end_with}:
+        if code in member.may_end_with:
+            member.may_end_with.remove(code)
+        elif code not in (None, 0, -9):
             self.ends.append((member.name, code, member.process.last_words()))
 
     def kill(self, member: Member, lose_state: bool = False) -> None:
