@@ -6,6 +6,10 @@ STAMP := $(VENV)/.installed
 INPUTS ?= 1000000
 FAULTS ?= 50
 BROKERS ?= 1
+# Tests run in so many processes at once, each with a Kafka of its own: those with servers wait more than they compute.
+PROCESSES ?= 3
+# A file is run by one of them, the long ones before the short ones (as their directories are named).
+TESTS := $(BIN)/pytest --dist loadfile --no-loadscope-reorder --numprocesses
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test test-fast faults mutations fuzz clean
@@ -41,7 +45,7 @@ check: venv ## Lint, formatting, types, import rules
 	$(BIN)/lint-imports
 
 test: venv ## Run all tests (the first run fetches Kafka and a schema registry)
-	$(BIN)/pytest
+	$(TESTS) $(PROCESSES)
 
 fuzz: venv ## Fuzz everything that comes from outside (INPUTS=1000000, SEED=1)
 	$(BIN)/python -m tests.fuzz --inputs $(INPUTS) $(if $(SEED),--seed $(SEED))
@@ -53,7 +57,7 @@ mutations: venv ## Take each guard of the promise out in turn: the campaign of f
 	$(BIN)/python -m tests.faults mutations
 
 test-fast: venv ## Run the tests that need no servers
-	$(BIN)/pytest -m "not integration"
+	$(TESTS) logical -m "not integration"
 
 clean: ## Remove everything that these targets made
 	rm -rf $(VENV) fuzz-findings build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

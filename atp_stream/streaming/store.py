@@ -92,12 +92,13 @@ class PartitionState:
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Iterate over the application's entries whose key begins with `prefix`, in the order of the keys."""
-        entries: Any = self._db.items(from_key=prefix or None)
-        for key, value in entries:
-            if not key.startswith(prefix):
-                return
+        entries: Any = self._db.iter()
+        entries.seek(prefix)
+        while entries.valid() and (key := entries.key()).startswith(prefix):
             if not key.startswith(OWN_PREFIX):
-                yield key, value
+                yield key, entries.value()
+            entries.next()
+        self._try(entries.status)  # at a damaged block it ends as it does at the last entry
 
     def close(self) -> None:
         """Close the files; nothing may be read or written afterwards."""

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import rocksdict
 
@@ -35,13 +34,14 @@ def _read(worker: str, path: Path) -> Stored:
             found.update(_entries(path))
         except Exception as failure:  # rocksdict has no exception of its own
             failures.append(str(failure))
-            return False
+            return str(failure).startswith("Corruption")
         return True
 
     until(f"{path} is read", probe, lambda: failures[-1], _SECONDS)
     reaches = found.pop(STORED_UP_TO, None)
     number = int(path.name.removesuffix(".rocksdb").rpartition("-")[2])
-    return Stored(worker, number, None if reaches is None else int(reaches), found)
+    is_damaged = bool(failures) and failures[-1].startswith("Corruption")
+    return Stored(worker, number, None if reaches is None else int(reaches), found, is_damaged)
 
 
 def _entries(path: Path) -> dict[bytes, bytes]:
@@ -50,7 +50,12 @@ def _entries(path: Path) -> dict[bytes, bytes]:
     with tempfile.TemporaryDirectory() as own:
         store = rocksdict.Rdict(str(path), options, access_type=rocksdict.AccessType.secondary(own))
         try:
-            entries: Any = store.items()
-            return dict(entries)
+            entries, found = store.iter(), {}
+            entries.seek_to_first()
+            while entries.valid():
+                found[entries.key()] = entries.value()
+                entries.next()
+            entries.status()  # raises: at a damaged block it ends as it does at the last entry
+            return found
         finally:
             store.close()

@@ -36,12 +36,16 @@ class Names:
 
 @dataclass(frozen=True)
 class Stored:
-    """The local state of one worker for one partition; `reaches`: the changelog offset that it notes."""
+    """The local state of one worker for one partition; `reaches`: the changelog offset that it notes.
+
+    is_damaged: its files do not read to their end, which RocksDB says; a worker that comes upon it rebuilds it.
+    """
 
     worker: str
     partition: int
     reaches: int | None
     entries: Mapping[bytes, bytes]
+    is_damaged: bool = False
 
 
 @dataclass

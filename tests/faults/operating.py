@@ -20,7 +20,7 @@ _OVERSIZED_BYTES = 900_000
 def wrong_clock(offset: str) -> Mapping[str, str]:
     """The environment in which the wall clock of a process is off by so much ("-1h", "+8d")."""
     library = next((Path(libfaketime.__file__).parent / "vendor").rglob("libfaketime.so*"))
-    return {"LD_PRELOAD": str(library), "FAKETIME": offset, "FAKETIME_NO_CACHE": "1", "DONT_FAKE_MONOTONIC": "1"}
+    return {"LD_PRELOAD": str(library), "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
 
 
 def commit_offsets(deployment: Deployment, topic: str, offsets: Mapping[int, int]) -> None:

@@ -10,6 +10,9 @@ from .forms import WATERMARK, murmur2, shown, watermark_value
 from .ingest_check import Report, place
 from .observation import Names, Place, Stored
 
+#: The kind of a difference that a flipped bit on disk brings about until somebody reads it.
+DAMAGED = "damaged local state"
+
 
 class Partition:
     """All that was ever written to a partition of the changelog, so that it can be folded up to any offset."""
@@ -83,6 +86,9 @@ class StateCheck:
     def check_store(self, stored: Stored, ends: Mapping[int, int]) -> None:
         """Compare local state with the changelog up to where it says that it reaches, which is before its end."""
         where = f"{stored.worker}, partition {stored.partition}"
+        if stored.is_damaged:
+            self._report(Difference(DAMAGED, where, "files that can be read", None))
+            return
         if stored.reaches is None:
             if stored.entries:
                 self._report(Difference("wrong local state", where, "a note of how far it reaches", None))
@@ -103,7 +109,10 @@ class StateCheck:
         """Some worker owns each partition, and the owner's local state reaches the end when all is quiet."""
         reached: dict[int, int] = {}
         for stored in stores:
-            at = -1 if stored.reaches is None else stored.reaches
+            if stored.is_damaged:  # it may be the owner's
+                at = self._partitions[stored.partition].last
+            else:
+                at = -1 if stored.reaches is None else stored.reaches
             reached[stored.partition] = max(reached.get(stored.partition, -1), at)
         for number, partition in enumerate(self._partitions):
             if reached.get(number, -1) < partition.last:

@@ -16,6 +16,7 @@ from atp_stream.streaming.letters import REPLAY_OF, REPLAYED
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
 from atp_stream.streaming.replay import Replayer
 from tests.cluster import register
+from tests.faults.unreadable import Unsent, send
 from tests.pipeline.core import CREATED, RELEASED, STOCK, writer_schema
 from tests.pipeline.deployment import Deployment
 from tests.pipeline.killed_replay import STEP, STEPS
@@ -165,6 +166,43 @@ def test_given_a_schema_registered_later_when_its_letter_is_sent_back_then_it_is
     tailed = documents(cli("tail", "dead-letters", "--from-beginning", "--count", "2", "--json"))
     errors = [one["headers"]["dead-letter-error"] for one in tailed]
     assert errors == ["UNKNOWN_SCHEMA_ID", "NOT_AVRO"]
+
+
+def test_given_header_names_that_are_not_utf8_when_people_look_then_every_command_reads_on_and_sends_back(
+    letters: Letters, cli: Cli, deployment: Deployment
+) -> None:
+    core, topic = deployment.core, deployment.source(STOCK)
+    deployment.worker().start().ready()
+
+    def unreadable(on_hand: str) -> Unsent:
+        return Unsent(b"core-key", deployment.value(core.stock("item-1", on_hand, "POS"), topic), [(b"tr\xe4ce", b"1")])
+
+    send(deployment.servers, topic, 1, [unreadable("7.00")])
+    wait_for_letters(deployment, 1)
+    (listed,) = documents(letters("list", "--json"))
+    assert listed["error"] == "HEADER_NAME_NOT_UTF8"
+    shown = json.loads(letters("show", listed["id"], "--json").out)
+    assert shown["headers"] == [["tr\\xe4ce", "1"]]
+    assert shown["decoded"]["record"]["onHand"] == "7.00"
+    assert "it would be accepted" in shown["if_sent_back"]
+    assert "tr\\xe4ce = 1" in letters("show", listed["id"]).out
+    assert letters("replay", listed["id"]).code == 0
+    move_on(deployment)
+    assert deployment.verify()[f"{core.tenant}/item-1".encode()].places["l-1", "POS"][0] == Decimal("7.00")
+
+    # Somebody else writes such records where only the application should.
+    send(deployment.servers, deployment.changes, 0, [unreadable("8.00")])
+    wait_for_letters(deployment, 2)
+    verified = cli("verify", "--tenant", core.tenant, "--no-progress")
+    assert (verified.code, verified.err) == (0, ""), verified
+    send(deployment.servers, deployment.dead_letters, 0, [unreadable("9.00")])
+    found = documents(letters("list", "--all", "--json"))
+    assert [letter["error"] for letter in found] == ["HEADER_NAME_NOT_UTF8", "HEADER_NAME_NOT_UTF8", "?"]
+    assert json.loads(letters("show", found[-1]["id"], "--json").out)["headers"] == [["tr\\xe4ce", ""]]
+    tailed = documents(cli("tail", "dead-letters", "--from-beginning", "--count", "3", "--json"))
+    assert tailed[-1]["headers"] == {"tr\\xe4ce": ""}
+    verified = cli("verify", "--tenant", core.tenant, "--no-progress")
+    assert (verified.code, "dead letter without its place" in verified.out) == (65, True), verified
 
 
 CHANNEL = {"name": "channel", "type": ["null", "string"], "default": None}

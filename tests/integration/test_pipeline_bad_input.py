@@ -5,6 +5,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from tests.faults.unreadable import GZIP, LZ4, NONE, Unsent, send
 from tests.pipeline.buggy_worker import ITEM, MESSAGE
 from tests.pipeline.core import CREATED, RELEASED, STOCK, Event
 from tests.pipeline.deployment import Deployment
@@ -104,6 +105,43 @@ def test_given_bad_input_of_each_kind_when_it_comes_then_it_is_set_aside_whole_a
         assert error == expected[topic, original.key][0], message
         assert message
         assert (letter.key, letter.value, letter.headers[5:]) == (original.key, original.value, original.headers)
+
+
+def test_given_header_names_that_are_not_utf8_when_they_come_then_their_records_are_set_aside_once_and_the_good_go_on(
+    deploy: Deploy,
+) -> None:
+    deployment = deploy(sources=SOURCES)
+    core, stock, created = deployment.core, deployment.source(STOCK), deployment.source(CREATED)
+    worker = deployment.worker().start().ready()
+
+    def batch(topic: str, *events: Event) -> list[Unsent]:
+        """Of these events every second one has such a name."""
+        names = (b"good", b"tr\xe4ce") * len(events)
+        values = [deployment.value(event, topic) for event in events]
+        return [
+            Unsent(b"key-%d" % n, value, [(b"own", b"1"), (name, None)])
+            for n, (value, name) in enumerate(zip(values, names, strict=False))
+        ]
+
+    for compression in (NONE, GZIP, LZ4):
+        events = [core.stock(f"item-{compression}", f"{on_hand}.00", "POS") for on_hand in range(5)]
+        send(deployment.servers, stock, 0, batch(stock, *events), compression)
+    reservations = [core.created("item-0", f"r-{number}", "1.00", "POS") for number in range(3)]
+    send(deployment.servers, created, 1, batch(created, *reservations))
+    items = deployment.verify()
+    assert [item.places["l-1", "POS"][0] for item in items.values()] == [Decimal("4.00")] * 3
+    assert worker.runs
+    letters = deployment.log(deployment.dead_letters)
+    places = [
+        b"/".join(letter.header(f"dead-letter-{part}") or b"" for part in CAUSE[:3]).decode() for letter in letters
+    ]
+    assert sorted(places) == sorted([f"{created}/1/1", *(f"{stock}/0/{offset}" for offset in (1, 3, 6, 8, 11, 13))])
+    sources = {f"{e.topic}/{e.partition}/{e.offset}": e for topic in (stock, created) for e in deployment.log(topic)}
+    for place, letter in zip(places, letters, strict=True):
+        assert letter.header("dead-letter-error") == b"HEADER_NAME_NOT_UTF8"
+        assert letter.header("dead-letter-message") == b"the name of a header is not UTF-8: tr\\xe4ce"
+        assert (letter.key, letter.value) == (sources[place].key, sources[place].value)
+        assert letter.headers[5:] == (("own", b"1"), ("tr\\xe4ce", None))
 
 
 def test_given_a_flood_of_bad_input_when_it_is_above_the_rate_then_the_worker_stops_with_nothing_committed(

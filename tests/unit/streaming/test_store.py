@@ -175,6 +175,8 @@ def test_given_a_flipped_bit_in_the_data_when_read_then_it_is_found_and_the_next
     state = PartitionState(path, rocksdict.Cache(1 << 20))
     with pytest.raises(StateUnusable, match="damaged"):
         [state.get(b"key-%d" % number) for number in range(2000)]
+    with pytest.raises(StateUnusable, match="damaged"):
+        list(state.items())
     state.close()
     del state
     gc.collect()
