@@ -204,7 +204,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "discard on refusal": Mutation(
         "a refused batch is never sent again under a newer membership",
         _refused_batch_sent_again,
-        ("zombie before its offsets", "rebalances while batches wait", "heartbeat answered: unknown member"),
+        ("zombie before its offsets",),
     ),
     "read again": Mutation(
         "after a transaction that did not commit, its records are read again",
