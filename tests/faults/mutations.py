@@ -105,7 +105,7 @@ def _lost_batch_forgotten() -> None:
             replace(self.gate, close=close)
             self.on_lost = lost
         if not self.producer.is_ready:
-            self.on_lost()
+            await asyncio.to_thread(self.producer.start)
 
     replace(Engine, _transact=going_on)
 
@@ -209,7 +209,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     "read again": Mutation(
         "after a transaction that did not commit, its records are read again",
         _lost_batch_forgotten,
-        ("commit never arrives", "zombie before its offsets"),
+        ("commit never arrives",),
     ),
     "unknown is not committed": Mutation(
         "an unknown outcome is not taken for a commit",

@@ -40,6 +40,9 @@ POLICY = Policy(
 )
 SESSION_SECONDS, TRANSACTION_SECONDS = 6.0, 5.0
 
+#: Three brokers that all start again on a busy machine take their time.
+_SERVING_SECONDS = 240.0
+
 _TEST_BUILD = ("-m", "tests.faults.worker")
 
 
@@ -273,7 +276,7 @@ class Scene:
 
     def end_hanging(self) -> None:
         """Wait for the brokers, and end what they left hanging, as an operator does (docs/operations.md)."""
-        self.brokers.await_serving()
+        self.brokers.await_serving(_SERVING_SECONDS)
         self.hanging += map(str, end_hanging(self.brokers.servers))
 
     # --- all workers at once ---
