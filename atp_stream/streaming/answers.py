@@ -1,6 +1,7 @@
 """How a call of the transactional producer ended, and what is heard of its connections meanwhile."""
 
 import logging
+import re
 from collections.abc import Callable
 
 from confluent_kafka import KafkaError, KafkaException
@@ -9,8 +10,9 @@ from .bounded import Hung, bounded
 from .cluster import refuse
 from .errors import NotPermitted
 
-#: What librdkafka says of a connection that was in use, when it has lost it (also by a request that timed out).
-_FAILED, _WHILE_CONNECTED = "FAIL", "in state UP)"
+#: What librdkafka says of a connection that was in use, when it has lost it (also by a request that timed out). Behind the
+#: state it may add how many errors of the same kind it has kept to itself.
+_FAILED, _WHILE_CONNECTED = "FAIL", re.compile(r"in state (UP|REAUTH)[,)]")
 
 _WRONG_ORDER = frozenset({KafkaError._CONFLICT, KafkaError._PREV_IN_PROGRESS})
 
@@ -27,7 +29,7 @@ class ConnectionWatch:
 
     def log(self, level: int, message: str, *arguments: object) -> None:
         """Take one message of librdkafka's: facility, name of the client, text."""
-        if arguments and arguments[0] == _FAILED and _WHILE_CONNECTED in str(arguments[-1]):
+        if arguments and arguments[0] == _FAILED and _WHILE_CONNECTED.search(str(arguments[-1])):
             self.lost = True
         self._logger.log(level, message, *arguments)
 

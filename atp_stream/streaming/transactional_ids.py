@@ -5,6 +5,7 @@ A worker never works twice under the same id. A broker may call a transaction en
 be committed. Under a new id it goes on hanging, is noticed, and can be ended by hand (docs/adr/0011).
 """
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,14 +45,21 @@ class KeptIds:
         self._prefix = prefix
 
     def last(self) -> str | None:
-        """Return the id that was used last, in this run or in one before. Raises `OSError`."""
-        return self._path.read_text().strip() if self._path.exists() else None
+        """Return the id that was used last, in this run or in one before. Raises `OSError`.
+
+        What a crash of the machine may have left of the file is none: its transaction then ends by its time-out.
+        """
+        found = self._path.read_text(errors="replace").strip() if self._path.exists() else ""
+        return found if found.startswith(f"{self._prefix}-") else None
 
     def next(self) -> str:
         """Return a new id, which is the last one from here on. Raises `OSError`."""
         found = f"{self._prefix}-{uuid.uuid4()}"
         self._path.parent.mkdir(parents=True, exist_ok=True)
         whole = self._path.with_suffix(".new")
-        whole.write_text(f"{found}\n")
+        with whole.open("w") as file:
+            file.write(f"{found}\n")
+            file.flush()
+            os.fsync(file.fileno())
         whole.replace(self._path)  # never half of one, whenever the process is killed
         return found
