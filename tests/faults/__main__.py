@@ -91,7 +91,7 @@ def mutations(seed: int, faults: int, guard: tuple[str, ...], directory: Path | 
         click.echo(lines[-1])
         if not found:
             survivors.append(name)
-    table = ["| guard taken out | faults | found |", "|---|---|---|", *lines]
+    table = ["| guard taken out | faults | differences | the first of them |", "|---|---|---|---|", *lines]
     (place / "mutations.md").write_text("\n".join(table) + "\n")
     click.echo("\n".join(table))
     sys.exit(1 if survivors else 0)

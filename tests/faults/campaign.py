@@ -19,6 +19,8 @@ Say = Callable[[str], None]
 #: Faults between two looks of the checker.
 _ROUND = 20
 _CALM_SECONDS = 90.0
+#: Where faults do not come about (no permission to mount a disk), a campaign ends all the same.
+_MOST_TRIES = 4
 
 
 @dataclass(frozen=True)
@@ -81,24 +83,32 @@ class Campaign:
 
     def _is_over(self) -> bool:
         report, plan = self.report, self.plan
-        done = len(report.faults) >= plan.faults or self._now() > plan.seconds
+        done = (
+            report.injected >= plan.faults
+            or len(report.faults) > _MOST_TRIES * plan.faults
+            or self._now() > plan.seconds
+        )
         return done or bool(report.unsettled) or (plan.stop_at_difference and not report.is_clean)
 
     def _round(self, scene: Scene, checker: Checker, beats: Beats) -> None:
         report = self.report
+        began, settled = len(report.faults), True
         try:
             self._faults(scene, beats)
-            began = time.monotonic()
+            healed = time.monotonic()
             checker.settle(scene.tend, scene.shown)
+            report.settling.append(time.monotonic() - healed)
         except Unsettled as failure:
             report.unsettled.append(f"after {len(report.faults)} faults: {failure}")
-            return
-        report.settling.append(time.monotonic() - began)
-        found = [str(each) for each in checker.check(scene.stores()) if not self._is_planted(scene, each)]
-        found += [f"{name} ended with {code}: {words}" for name, code, words in scene.ends]
-        scene.ends.clear()
-        report.hanging = scene.hanging
+            settled = False
+        differences = checker.check(scene.stores()) if settled else checker.check(partial=True)
+        found = [str(each) for each in differences if not self._is_planted(scene, each)] + scene.wrong
+        if scene.hanging and not any(CATALOGUE[each.name].hits_brokers for each in report.faults[began:]):
+            found += [f"left hanging, and no broker was touched: {each}" for each in scene.hanging]
         report.differences += [f"after {len(report.faults)} faults: {each}" for each in found]
+        report.hanging += scene.hanging
+        scene.wrong.clear()
+        scene.hanging.clear()
         report.counts = checker.counts()
         report.seconds = self._now()
         self._say(f"{report.verdict()}; {report.counts}")
@@ -106,16 +116,16 @@ class Campaign:
     @staticmethod
     def _is_planted(scene: Scene, difference: Difference) -> bool:
         """Whether it is a flipped bit that no worker has come upon yet."""
-        flipped = {member.name for member in scene.members if member.may_end_with}
+        flipped = {member.name for member in scene.members if member.flipped}
         return difference.kind == DAMAGED and difference.where.partition(",")[0] in flipped
 
     def _faults(self, scene: Scene, beats: Beats) -> None:
         """Inject a round of faults while events flow, and heal everything."""
         plan = self.plan
-        left = min(plan.round, plan.faults - len(self.report.faults))
+        left = min(plan.round, plan.faults - self.report.injected)
         with Feed(scene.deployment, scene.random.randrange(1 << 30), rate=plan.rate), beats.beating() as heard:
             self._until_calm(heard)
-            while left and self._now() < plan.seconds:
+            while left > 0 and self._now() < plan.seconds:
                 left -= 1
                 self._inject(scene, heard)
                 scene.wait(scene.between(0.1, 1.5))
@@ -127,9 +137,9 @@ class Campaign:
         began = time.monotonic()
         at = self._now()
         try:
-            what = fault.inject(scene)
+            what, took = fault.inject(scene)
         except AssertionError as failure:  # brokers that took too long to come back, say: the round goes on
-            what = f"not brought about: {str(failure).splitlines()[0]}"
+            what, took = f"not brought about: {str(failure).splitlines()[0]}", False
         seconds = time.monotonic() - began
         if self.plan.calm:
             scene.heal()
@@ -137,8 +147,8 @@ class Campaign:
             self._until_calm(heard)
         silence = heard.longest_silence(began, time.monotonic())
         heard.forget(began)
-        self.report.faults.append(Injected(fault.number, fault.name, what, at, seconds, silence))
-        self._say(f"{len(self.report.faults):4d}  {fault.name}: {what} ({seconds:.1f} s)")
+        self.report.faults.append(Injected(fault.number, fault.name, what, took, at, seconds, silence))
+        self._say(f"{self.report.injected:4d}  {fault.name}: {what} ({seconds:.1f} s)")
 
     @staticmethod
     def _until_calm(heard: Heard) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 
 @dataclass
 class Injected:
-    """One fault. Times in seconds; `silence` is the longest in which some partition gave no sign."""
+    """One fault. took: whether it came about. silence: the longest in which some partition gave no sign. Seconds."""
 
     number: int
     name: str
     what: str
+    took: bool
     began: float
     seconds: float
     silence: float
@@ -44,6 +45,11 @@ class Report:
     def is_clean(self) -> bool:
         return not self.differences and not self.unsettled
 
+    @property
+    def injected(self) -> int:
+        """How many faults came about."""
+        return sum(each.took for each in self.faults)
+
     def write(self, directory: Path) -> None:
         """Write `report.json` and `report.md`."""
         directory.mkdir(parents=True, exist_ok=True)
@@ -54,7 +60,9 @@ class Report:
         """The outcome in one line."""
         what = f"seed {self.seed}, {self.brokers} broker(s), {self.workers} workers"
         found = f"{len(self.differences)} differences, {len(self.unsettled)} times not come to rest"
-        return f"{what}: {len(self.faults)} faults in {self.seconds:.0f} s: {found}"
+        idle = len(self.faults) - self.injected
+        missed = f" ({idle} more did not come about)" if idle else ""
+        return f"{what}: {self.injected} faults{missed} in {self.seconds:.0f} s: {found}"
 
     def markdown(self) -> str:
         lines = ["# A campaign of faults", "", self.verdict(), ""]
@@ -64,12 +72,14 @@ class Report:
         lines.append(f"- transactions that a broker left hanging (KAFKA-20734), ended by hand: {len(self.hanging)}")
         if self.settling:
             lines.append(f"- coming to rest after a round: {_spread(self.settling)} s (median, longest)")
-        lines += ["", "| # | fault | times | silence, s: median | longest |", "|---|---|---|---|---|"]
+        lines += ["", "| # | fault | drawn | came about | silence, s: median | longest |", "|---|---|---|---|---|---|"]
         counted = Counter((each.number, each.name) for each in self.faults)
         for number, name in sorted(counted):
-            silences = [each.silence for each in self.faults if each.name == name]
+            of_kind = [each for each in self.faults if each.name == name]
+            silences = [each.silence for each in of_kind]
             silence = f"{statistics.median(silences):.1f} | {max(silences):.1f}"
-            lines.append(f"| {number} | {name} | {counted[number, name]} | {silence} |")
+            took = sum(each.took for each in of_kind)
+            lines.append(f"| {number} | {name} | {counted[number, name]} | {took} | {silence} |")
         sections = {
             "Differences": self.differences,
             "Not come to rest": self.unsettled,

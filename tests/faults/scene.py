@@ -3,8 +3,8 @@
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -43,6 +43,9 @@ SESSION_SECONDS, TRANSACTION_SECONDS = 6.0, 5.0
 #: Three brokers that all start again on a busy machine take their time.
 _SERVING_SECONDS = 240.0
 
+_LATE_SECONDS = 4.0
+EX_TEMPFAIL = 75
+
 _TEST_BUILD = ("-m", "tests.faults.worker")
 
 
@@ -57,11 +60,14 @@ class Member:
             NAME: self.name,
             ORDER: str(self.order_path),
             "ATP_KAFKA__BOOTSTRAP_SERVERS": lane.servers,
+            "ATP_KAFKA__START_TIMEOUT_SECONDS": "180",
         }
         #: Whether the supervisor is to start it again when it has ended.
         self.is_wanted = True
-        #: Exit codes that what was done to it allows for, each once: damage may be found long after it was done.
-        self.may_end_with: list[int] = []
+        #: Exit codes that what is being done to it allows for.
+        self.may_end_with: set[int] = set()
+        #: How many flipped bits on its disk it has not come upon yet: that may be long after they were flipped.
+        self.flipped = 0
 
     def start(self, **environment: str) -> None:
         self.order_path.unlink(missing_ok=True)
@@ -84,6 +90,7 @@ class Member:
 
     def lose_state(self) -> None:
         """Remove everything it has on disk."""
+        self.flipped = 0
         for path in self.process.data.iterdir() if self.process.data.exists() else ():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -102,8 +109,8 @@ class Scene:
         self.random = random.Random(seed)
         self.mutations = tuple(mutations)
         self.members: list[Member] = []
-        #: Ends that nobody asked for: worker, exit code, last words.
-        self.ends: list[tuple[str, int, str]] = []
+        #: What nobody asked for: ends of workers, tampering that was not noticed.
+        self.wrong: list[str] = []
         #: Transactions that brokers left hanging (KAFKA-20734), and that were ended.
         self.hanging: list[str] = []
         self._items = 0
@@ -214,12 +221,25 @@ class Scene:
                 member.start()
 
     def note_end(self, member: Member) -> None:
-        """Note how a worker ended, unless that was asked for."""
+        """Note how a worker ended that was not told to, unless what was done to it allows for that."""
         code = member.process.exit_code
-        if code in member.may_end_with:
-            member.may_end_with.remove(code)
-        elif code not in (None, 0, -9):
-            self.ends.append((member.name, code, member.process.last_words()))
+        if not member.is_wanted or code is None or code in member.may_end_with:
+            return
+        if code == EX_TEMPFAIL and member.flipped and "damaged" in member.process.last_words():
+            member.flipped -= 1
+            return
+        self.wrong.append(f"{member.name} ended with {code}: {member.process.last_words()}")
+
+    @contextmanager
+    def may_end(self, member: Member, code: int) -> Iterator[None]:
+        """Let a worker end with a code because of what the block does to it, or soon after."""
+        member.may_end_with.add(code)
+        yield
+        self.until(
+            lambda: not member.process.runs, _LATE_SECONDS
+        )  # what failed in the block may take that long to end it
+        self.tend()
+        member.may_end_with.discard(code)
 
     def kill(self, member: Member, lose_state: bool = False) -> None:
         """Kill a worker; it is started again by `revive` or at the end of the fault."""

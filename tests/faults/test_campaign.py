@@ -29,12 +29,11 @@ def test_given_three_workers_when_faults_are_injected_from_a_seed_then_every_out
     tmp_path: Path,
 ) -> None:
     said: list[str] = []
-    plan = Plan(seed=20, faults=14, only=_BRIEF, seconds=100.0)
-    report = Campaign(plan, tmp_path, said.append).run()
+    report = Campaign(Plan(seed=20, faults=12, only=_BRIEF), tmp_path, said.append).run()
     assert report.is_clean, "\n".join([*said, *report.differences, *report.unsettled])
-    assert len(report.faults) >= 5
+    assert report.injected >= 12
     assert report.counts["outputs"] > 1000
 
 
-def test_given_the_list_of_faults_then_each_of_the_25_can_be_brought_about() -> None:
+def test_given_the_catalogue_then_it_has_each_of_the_25_kinds() -> None:
     assert {fault.number for fault in CATALOGUE.values()} >= set(range(1, 26))
