@@ -50,18 +50,20 @@ def _watermark_not_compared() -> None:
     replace(restoration, check_watermark=lambda *_: None)
 
 
-def _gate_stays_open() -> None:
-    """What was fetched before a rebalance counts as fetched after it."""
-    from atp_stream.streaming.gate import Gate, Opening
-    from atp_stream.streaming.membership import Membership
+def _stale_fetches_accepted() -> None:
+    """What was fetched before a rebalance is used after it."""
+    from atp_stream.streaming.engine import Batch, Engine
+    from atp_stream.streaming.gate import Fetch, Opening
 
-    def open_on(self: Gate, membership: Membership) -> None:
-        if self.opening is None:
-            self.opening = Opening(membership)
-        self.opening.membership = membership
+    def accept(self: Engine, fetches: Sequence[Fetch], opening: Opening | None) -> Batch:
+        batch: Batch = {}
+        for fetch in fetches:
+            fetch.opening.waiting -= fetch.weight
+            for partition, records in fetch.records.items():
+                batch.setdefault(partition, []).extend(records)
+        return batch
 
-    replace(Gate, open=open_on)
-    replace(Gate, close=lambda self: None)
+    replace(Engine, _accept=accept)
 
 
 def _refused_batch_sent_again() -> None:
@@ -198,7 +200,7 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "gate": Mutation(
         "what was fetched under an earlier membership is dropped",
-        _gate_stays_open,
+        _stale_fetches_accepted,
         ("rebalances while batches wait", "heartbeat answered: unknown member"),
     ),
     "discard on refusal": Mutation(

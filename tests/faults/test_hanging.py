@@ -13,10 +13,14 @@ from aiokafka.protocol.transaction import TxnOffsetCommitRequest_v0
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from atp_stream.streaming.cluster import Cluster
+from atp_stream.streaming.dead_letter_records import Letter, Place
+from atp_stream.streaming.dead_letter_replay import LetterLog, Markers, Replayer, Return, Verdict
+from atp_stream.streaming.errors import ClusterUnreachable
 from atp_stream.streaming.membership import NO_MEMBER
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
 from atp_stream.streaming.records import Partition
-from atp_stream.streaming.transactional_ids import KeptIds
+from atp_stream.streaming.transactional_ids import KeptIds, SharedId
 from tests.cluster import consume
 from tests.pipeline.waiting import until
 from tests.streaming import OpenTransaction, in_background
@@ -170,3 +174,32 @@ def test_given_an_abort_without_its_marker_when_the_worker_goes_on_then_its_next
     worker.close()
     assert told(end_hanging(brokers.servers)) == [((topic, 0), 2, name, False, True)]
     assert consume(brokers.servers, topic, 1) == [b"next"]
+
+
+def test_given_an_abort_without_its_marker_when_letters_are_sent_back_then_none_is_until_it_has_ended(
+    brokers: Brokers, topic: str
+) -> None:
+    kafka = {"bootstrap.servers": brokers.servers}
+    name, letters = f"{topic}-dead-letters", f"{topic}-letters"
+    brokers.create_topic(letters, 1)
+    begun(brokers, name).write(topic, b"undone").abort()
+    leave_hanging(brokers, name, 0, b"hanging", after=1, topic=topic)
+
+    def replayer(deadline: float) -> Replayer:
+        cluster = Cluster(kafka, topic, deadline)
+        log = LetterLog(cluster, letters, 1)
+        producer = TransactionalProducer(kafka, SharedId(name), topic, 10_000, 30.0)
+        return Replayer(producer, cluster, log, Markers(log, {0: 0}), "call")
+
+    letter = Letter(Place(0, 0), 0, Partition(topic, 0), 0, "X", "", frozenset(), None, b"letter", [])
+    returned = Return(letter, topic, 0, None, b"letter", False)
+    first = replayer(1.0)
+    with pytest.raises(ClusterUnreachable) as raised:
+        first.send([returned])
+    first.close()
+    assert f"{topic}[0]@2" in raised.value.cause
+    assert told(end_hanging(brokers.servers)) == [((topic, 0), 2, name, False, True)]
+    second = replayer(30.0)
+    assert second.send([returned]) == {letter.place: Verdict.SENT}
+    second.close()
+    assert consume(brokers.servers, topic, 1) == [b"letter"]
