@@ -84,7 +84,7 @@ def mutations(seed: int, faults: int, guard: tuple[str, ...], directory: Path | 
         mutation = MUTATIONS[name]
         plan = Plan(seed, faults, only=mutation.faults, mutations=[name], round=5, stop_at_difference=True)
         report = Campaign(plan, place / name.replace(" ", "-"), click.echo).run()
-        # A worker that ends as by a bug, or work that comes to no rest, shows that something is broken, but not the promise.
+        # A worker that ends as by a bug, or work that comes to no rest, shows something broken, but not the promise.
         found = [each for each in report.differences if " ended with 70" not in each][:1]
         said = found[0].splitlines()[0][:160] if found else "**nothing**"
         lines.append(f"| {name} | {report.injected} | {len(report.differences)} | {said} |")

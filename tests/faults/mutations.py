@@ -50,20 +50,21 @@ def _watermark_not_compared() -> None:
     replace(restoration, check_watermark=lambda *_: None)
 
 
-def _stale_fetches_accepted() -> None:
-    """What was fetched before a rebalance is used after it."""
-    from atp_stream.streaming.engine import Batch, Engine
-    from atp_stream.streaming.gate import Fetch, Opening
+def _no_gate() -> None:
+    """As Faust and aiokafka have it: fetches begin at the assignment, where aiokafka finds the group to be, and go on."""
+    from atp_stream.streaming.consumer_thread import ConsumerThread
+    from atp_stream.streaming.membership import Membership
 
-    def accept(self: Engine, fetches: Sequence[Fetch], opening: Opening | None) -> Batch:
-        batch: Batch = {}
-        for fetch in fetches:
-            fetch.opening.waiting -= fetch.weight
-            for partition, records in fetch.records.items():
-                batch.setdefault(partition, []).extend(records)
-        return batch
+    async def open_without_seeking(self: ConsumerThread, membership: Membership, _: object) -> bool:
+        async def in_thread() -> bool:
+            if not membership.is_valid or self.membership() != membership:
+                return False
+            self.gate.open(membership)
+            return True
 
-    replace(Engine, _accept=accept)
+        return bool(await self.call_thread(in_thread))
+
+    replace(ConsumerThread, hold=lambda self, _: self.gate.close(), open_gate=open_without_seeking)
 
 
 def _refused_batch_sent_again() -> None:
@@ -199,9 +200,9 @@ MUTATIONS: Mapping[str, Mutation] = {
         ("offsets moved",),
     ),
     "gate": Mutation(
-        "what was fetched under an earlier membership is dropped",
-        _stale_fetches_accepted,
-        ("rebalances while batches wait", "heartbeat answered: unknown member"),
+        "nothing is fetched before the gate opens, and opening it seeks to the stable offsets",
+        _no_gate,
+        ("zombie before its offsets", "commit never arrives"),
     ),
     "discard on refusal": Mutation(
         "a refused batch is never sent again under a newer membership",
