@@ -51,7 +51,7 @@ def _watermark_not_compared() -> None:
 
 
 def _no_gate() -> None:
-    """As Faust and aiokafka have it: fetches begin at the assignment, where aiokafka finds the group to be, and go on."""
+    """As Faust and aiokafka have it: fetches begin at the assignment, where aiokafka finds the group to be."""
     from atp_stream.streaming.consumer_thread import ConsumerThread
     from atp_stream.streaming.membership import Membership
 
