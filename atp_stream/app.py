@@ -13,6 +13,7 @@ import faust
 from pydantic import SecretStr
 
 from atp_stream.admin.registry import described, open_registry
+from atp_stream.admin.streaming_errors import app_error
 from atp_stream.admin.topics import STATE_TABLE, origins_name, specs
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.contracts.errors import RegistryError, RegistryUnreachable
@@ -22,10 +23,8 @@ from atp_stream.contracts.registry import SchemaRegistry
 from atp_stream.errors import (
     AppError,
     DataError,
-    PermissionDeniedError,
     SoftwareError,
     TemporaryError,
-    UnavailableError,
 )
 from atp_stream.observability import set_up_logging
 from atp_stream.settings import KafkaSettings, Settings, confluent_config
@@ -33,15 +32,8 @@ from atp_stream.settings.policy import to_policy
 from atp_stream.stages.decide import Decide
 from atp_stream.stages.ingest import Ingest
 from atp_stream.streaming.engine import Source
-from atp_stream.streaming.errors import (
-    ClusterUnreachable,
-    DeadLetterFlood,
-    NoProgress,
-    NotPermitted,
-    StateMismatch,
-    StateUnusable,
-    StreamingError,
-)
+from atp_stream.streaming.errors import StreamingError
+from atp_stream.streaming.watchdog import Known
 from atp_stream.streaming.worker import Options, Worker
 from atp_stream.web.views import add_views
 
@@ -63,6 +55,7 @@ def run_worker(settings: Settings) -> int:
         schema_ids = loop.run_until_complete(_schema_ids(settings, registry))
         worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop, registry)
         registry.on_answer = worker.engine.activity.move
+        worker.watchdog.known = lambda: _known(worker.failure, settings)
         add_views(worker)
         failure = worker.run()
     except StreamingError as ended:
@@ -153,22 +146,12 @@ async def _schema_ids(settings: Settings, registry: SchemaRegistry) -> dict[str,
     return found
 
 
-_KINDS: dict[type[StreamingError], type[AppError]] = {
-    ClusterUnreachable: UnavailableError,
-    NotPermitted: PermissionDeniedError,
-    StateMismatch: DataError,
-    DeadLetterFlood: DataError,
-    NoProgress: UnavailableError,
-    StateUnusable: TemporaryError,
-}
-
-
 def _explained(failure: BaseException, settings: Settings) -> AppError:
     """Return what ended the worker as an error with an exit code. What is not expected is a bug, and says so."""
     if isinstance(failure, AppError):
         return failure
     if isinstance(failure, StreamingError):
-        return _KINDS[type(failure)](failure.message, cause=failure.cause, fix=failure.fix)
+        return app_error(failure)
     if isinstance(failure, RegistryError):
         return described(failure, settings.registry)
     if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
@@ -192,6 +175,14 @@ def _explained(failure: BaseException, settings: Settings) -> AppError:
         fix="report it with the log above; the event that brought it about is not skipped, as that would be a wrong "
         "number for ever",
     )
+
+
+def _known(failure: BaseException | None, settings: Settings) -> Known | None:
+    """Return what the watchdog has to know of what ended the worker, if it hangs on its way out."""
+    if failure is None:
+        return None
+    error = _explained(failure, settings)
+    return Known(error.exit_code, f"{error.message}: {error.cause}; {error.fix}")
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -8,13 +8,24 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, Producer, Topic
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.pipeline.waiting import until
+
 _SECONDS = 30
 
 
 def create_topic(bootstrap_servers: str, name: str, partitions: int = 1, replication: int = 1) -> None:
-    """Create the topic and return when it is there."""
+    """Create the topic and return when it is there.
+
+    The answer comes from the controller: a broker tells of the topic when it has heard of it, which may be later.
+    """
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     admin.create_topics([NewTopic(name, partitions, replication)])[name].result(_SECONDS)
+
+    def is_told() -> bool:
+        found = admin.list_topics(timeout=_SECONDS).topics.get(name)
+        return found is not None and len([each for each in found.partitions.values() if each.leader >= 0]) == partitions
+
+    until(f"the brokers tell of {name}", is_told)
 
 
 def produce(bootstrap_servers: str, topic: str, values: Iterable[bytes]) -> None:

@@ -82,8 +82,8 @@ def list_letters(
       atp-stream dead-letters list --all --json | jq .error
     """
     settings = state.settings_of_cluster(registry=False)
-    from atp_stream.tools.letter_list import run_list
-    from atp_stream.tools.letters import Wanted
+    from atp_stream.tools.dead_letters.connection import Wanted
+    from atp_stream.tools.dead_letters.listing import run_list
 
     return run_list(settings, Wanted(error, topic, since, until, is_open=not everything), limit, as_json)
 
@@ -105,11 +105,11 @@ def show(state: State, letter: str, value_to: Path | None, as_json: bool) -> int
       atp-stream dead-letters show 0:17
       atp-stream dead-letters show 0:17 --value-to event.json
     """
-    from atp_stream.tools.letters import parse_id
+    from atp_stream.tools.dead_letters.connection import parse_id
 
     place = parse_id(letter)
     settings = state.settings_of_cluster()
-    from atp_stream.tools.letter_show import run_show
+    from atp_stream.tools.dead_letters.show import run_show
 
     return run_show(settings, place, value_to, as_json)
 
@@ -154,18 +154,18 @@ def replay(
     """
     narrowed = any(given is not None for given in (error, topic, since, until))
     _check(letters, all_open, narrowed, value_from)
-    from atp_stream.tools.letters import Wanted, parse_id
+    from atp_stream.tools.dead_letters.connection import Wanted, parse_id
 
     places = [parse_id(letter) for letter in letters]
     settings = state.settings_of_cluster()
-    from atp_stream.tools.letter_replay import run_replay
+    from atp_stream.tools.dead_letters.resend import run_resend
 
     def agree(count: int) -> None:
         if not yes:
             _agree(state, count)
 
     wanted = Wanted(error, topic, since, until) if all_open else places
-    return run_replay(settings, wanted, value_from, agree, dry_run, as_json)
+    return run_resend(settings, wanted, value_from, agree, dry_run, as_json)
 
 
 def _check(letters: tuple[str, ...], all_open: bool, narrowed: bool, value_from: Path | None) -> None:

@@ -19,7 +19,7 @@ from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import SourceTopic
-from atp_stream.stages.records import check_header_names, check_size, encoding_of, resolve_schemas, traceparent_of
+from atp_stream.stages.records import event_to_decide, resolve_schemas, traceparent_of
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition, Record
 from atp_stream.streaming.transaction import StateChanges, Transaction
@@ -60,7 +60,7 @@ class Decide:
         batch = _Batch(transaction.state(partition.number))
         for record in records:
             try:
-                event = self._event(record)
+                event = event_to_decide(record, self._decoder, self._claim)
             except BadInput as bad:
                 transaction.refuse(record, bad.error_class, bad.message)
                 continue
@@ -93,13 +93,6 @@ class Decide:
             raise _wrong_claim(record, f"its key is {record.key!r}, not {key!r}")
         if is_new and (expected := partition_of(key, self._partitions)) != record.partition:
             raise _wrong_claim(record, f"the key {key!r} lies in partition {record.partition}, not {expected}")
-
-    def _event(self, record: Record) -> Input:
-        check_header_names(record.headers)
-        if self._claim is None:
-            return self._decoder.decode(None, encoding_of(record), record.value)
-        check_size(record)
-        return self._decoder.decode(self._claim.event, self._claim.encoding, record.value)
 
     def _emit(
         self,

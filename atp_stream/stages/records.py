@@ -5,8 +5,10 @@ from typing import Final, Literal
 
 from atp_stream.contracts.errors import BadInput, ErrorClass, printable
 from atp_stream.contracts.inputs import InputDecoder
+from atp_stream.domain.events import Input
+from atp_stream.settings import SourceTopic
+from atp_stream.streaming.dead_letter_records import REPLAY_OF
 from atp_stream.streaming.header_names import EscapedName
-from atp_stream.streaming.letters import REPLAY_OF
 from atp_stream.streaming.records import Headers, Record
 
 #: Header of the changes log: how the value is encoded, `avro` or `json`.
@@ -60,6 +62,18 @@ async def resolve_schemas(decoder: InputDecoder, records: Sequence[Record]) -> N
 def encoding_of(record: Record) -> Literal["avro", "json"]:
     """Return how a record of the changes log is encoded, by its header."""
     return "json" if (ENCODING, b"json") in record.headers else "avro"
+
+
+def event_to_decide(record: Record, decoder: InputDecoder, claim: SourceTopic | None) -> Input:
+    """Return the event of a record that is decided. `claim`: its topic is keyed by item; None: it is the changes log.
+
+    Raises `BadInput`: it is refused. The schemas it needs must be known, see `resolve_schemas`.
+    """
+    check_header_names(record.headers)
+    if claim is None:
+        return decoder.decode(None, encoding_of(record), record.value)
+    check_size(record)
+    return decoder.decode(claim.event, claim.encoding, record.value)
 
 
 def traceparent_of(record: Record) -> bytes | None:

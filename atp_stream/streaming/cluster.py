@@ -27,6 +27,7 @@ _CALL_SECONDS = 5.0
 _MOST_CALLS = 4  # that a reading makes before it gives way to the next try
 _CALL_ALLOWANCE_SECONDS = 0.1  # for each partition that is asked for by itself
 _PAUSE_SECONDS = 0.2
+_OPEN_PAUSE_SECONDS = 0.02
 _RESTORE_BATCH = 20_000
 
 #: Asked in short order while a transaction is pending: a partition stands still until it is over.
@@ -149,6 +150,28 @@ class Cluster:
 
         wanted = list(partitions)
         return self._persistently("asking for the ends of the topics", call, should_stop, len(wanted)) if wanted else {}
+
+    def await_settled(self, partitions: Iterable[Partition], should_stop: ShouldStop = never) -> None:
+        """Return once every transaction that is open in these partitions now is over: readers see how each ended.
+
+        Those that begin meanwhile are not waited for. Raises `ClusterUnreachable` after the deadline: one hangs.
+        """
+        ends = {partition: end for partition, (_, end) in self.ends(partitions, should_stop).items()}
+
+        def call() -> None:
+            until = time.monotonic() + _CALL_SECONDS
+            with self._client(**{"isolation.level": "read_committed"}) as client:
+                # Read committed, the end is the last stable offset: where the first open transaction begins.
+                for partition, end in ends.items():
+                    topic_partition = TopicPartition(*partition)
+                    while (stable := client.get_watermark_offsets(topic_partition, timeout=_CALL_SECONDS)[1]) < end:
+                        if time.monotonic() > until:
+                            where = f"{partition.topic}[{partition.number}]@{stable}"
+                            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"one is open from {where} on"))
+                        time.sleep(_OPEN_PAUSE_SECONDS)
+
+        if ends:
+            self._persistently("waiting for open transactions to end", call, should_stop, len(ends))
 
     def read(
         self,

@@ -4,6 +4,7 @@ What is relied on of Faust's and aiokafka's internals is held by tests/integrati
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ from .header_names import read_any_header_name
 from .membership import Membership
 from .reach import Reach
 from .records import Partition
+
+log = logging.getLogger(__name__)
 
 #: How long an idle fetch may wait at the broker. Short, as a fetch that waits keeps new partitions of the same
 #: broker waiting too; data that arrives ends the wait at once.
@@ -68,6 +71,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     reach: Reach
     #: At least so many records wait at the broker, as of the last look; 0 while there are none.
     behind: int = 0
+    _is_blind: bool = False
 
     @override
     def _create_worker_consumer(self, transport: driver.Transport) -> aiokafka.AIOKafkaConsumer:
@@ -119,10 +123,20 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     @Service.task
     async def _look_around(self) -> None:
         while not self.should_stop:
+            await self._look()
+            await self.sleep(_LOOK_SECONDS)
+
+    async def _look(self) -> None:
+        try:
             consumer = self._ensure_consumer()
             self.behind = _behind(consumer, self.sources)
             await self.reach.look(consumer._client)
-            await self.sleep(_LOOK_SECONDS)
+        except Exception:  # whoever only looks ends no worker, nor do old findings: the watchdog acts on them
+            self.behind = 0
+            self.reach.forget()
+            if not self._is_blind:
+                self._is_blind = True
+                log.exception("the brokers cannot be looked at: health tells less")
 
     def hold(self, assigned: Iterable[TopicPartition]) -> None:
         """Pause what was just assigned, changelogs included, at a position of no meaning.

@@ -22,6 +22,10 @@ class ClusterUnreachable(StreamingError):
     """No broker answered before the deadline. Nothing was lost: start again when the cluster is back."""
 
 
+class ClusterTooOld(StreamingError):
+    """The brokers do not give topics an id (KIP-516): a topic created anew could not be told from the one before."""
+
+
 class NotPermitted(StreamingError):
     """The cluster refuses what the application has to do (an ACL, a transaction timeout above the broker's limit)."""
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient
 
 from .cluster import Cluster, KafkaConfig, client_log, refuse
-from .errors import ClusterUnreachable, StateMismatch
+from .errors import ClusterTooOld, ClusterUnreachable, StateMismatch
 from .membership import NO_MEMBER
 from .producer import Outcome, TransactionalProducer
 from .records import Partition
@@ -94,7 +94,8 @@ class Origins:
 def describe_topics(kafka: KafkaConfig, topics: Iterable[str], deadline: float = 0.0) -> dict[str, TopicFacts]:
     """Return id and partition count of each topic. A cluster that does not answer is asked again until `deadline` (s).
 
-    Raises `KafkaException` if one does not exist, `ClusterUnreachable` without an answer, `NotPermitted` if refused.
+    Raises `KafkaException` if one does not exist, `ClusterUnreachable` without an answer, `NotPermitted` if refused,
+    `ClusterTooOld` if topics have no ids there (KIP-516).
     """
     until, names = time.monotonic() + deadline, list(topics)
     while True:
@@ -125,10 +126,20 @@ def _described(kafka: KafkaConfig, topics: list[str]) -> dict[str, TopicFacts]:
                 cause=error.str(),
                 fix="check that the brokers run and can be reached, then start the worker again",
             ) from failure
-        # As Kafka's own tools write it, and fit for a file name; librdkafka writes "+" and "/".
-        topic_id = str(description.topic_id).replace("+", "-").replace("/", "_")
-        found[topic] = TopicFacts(topic_id, len(description.partitions))
+        found[topic] = TopicFacts(_topic_id(topic, description.topic_id), len(description.partitions))
     return found
+
+
+def _topic_id(topic: str, found: Uuid | None) -> str:
+    """Return a topic's id as Kafka's own tools write it, which is fit for a file name."""
+    # librdkafka's word for none is the id of zeros, in base64 nothing but "A"; it would be the same for every topic.
+    if found is None or not str(found).strip("A"):
+        raise ClusterTooOld(
+            "the cluster gives topics no ids",
+            cause=f"{topic} has none: the brokers are older than Kafka 2.8, or their inter.broker.protocol.version is",
+            fix="upgrade the brokers: without ids, a topic that was created anew is taken for the one that was read",
+        )
+    return str(found).replace("+", "-").replace("/", "_")  # librdkafka writes "+" and "/"
 
 
 def establish(

@@ -6,6 +6,7 @@ in a rebalance and without partitions too: of all topics that are read or writte
 """
 
 import asyncio
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,6 +23,9 @@ from .health import Trouble
 _ANSWER_SECONDS = 2.0
 #: A failed fetch is made again at once. If it is not, the partitions have another leader or owner.
 _RETRY_SECONDS = 3.0
+#: For so long a broker that has not answered is not asked again: aiokafka makes each try an error in the log and a
+#: refresh of its metadata. Shorter than what counts as unanswered, so that a broker soon back is not told of.
+_REST_SECONDS = 3.0
 _LEADERLESS_SHOWN = 5
 
 Send = Callable[..., Awaitable[Any]]
@@ -44,6 +48,8 @@ class Reach:
     _absent: frozenset[str] = frozenset()
     _fetches: dict[Any, _Fetch] = field(default_factory=dict)
     _trouble: Trouble | None = None
+    _answered: Any = None
+    _resting: dict[Any, float] = field(default_factory=dict)
 
     @property
     def trouble(self) -> Trouble | None:
@@ -82,7 +88,10 @@ class Reach:
         return watching
 
     async def look(self, client: Any) -> None:
-        """Ask the brokers, one after the other until one answers, what they know of the topics."""
+        """Ask the brokers, one after the other until one answers, what they know of the topics.
+
+        The one that answered last comes first; those that have just failed to answer are left alone for a while.
+        """
         answer = await self._asked(client)
         trouble = "none answers" if answer is None else _leaderless(answer)
         since = self._trouble.since if self._trouble is not None else self.clock()
@@ -92,16 +101,26 @@ class Reach:
             absent = frozenset(name for code, name, _, _ in answer.topics if code == unknown)
             self.missing, self._absent = tuple(sorted(absent & self._absent)), absent
 
+    def forget(self) -> None:
+        """Take nothing for granted that looks have told: they do not work any more."""
+        self._trouble, self.missing, self._absent = None, (), frozenset()
+
     async def _asked(self, client: Any) -> Any:
-        brokers = list(client.cluster.brokers())
-        random.shuffle(brokers)  # not the same dead one first each time; nothing else hangs on it
-        for broker in brokers:
+        nodes = [broker.nodeId for broker in client.cluster.brokers()]
+        random.shuffle(nodes)  # not the same dead one first each time; nothing else hangs on it
+        nodes.sort(key=lambda node: node != self._answered)
+        for node in nodes:
+            if self.clock() < self._resting.get(node, -math.inf):
+                continue
             request = MetadataRequest(list(self.topics), allow_auto_topic_creation=False)
             try:
                 async with asyncio.timeout(_ANSWER_SECONDS):
-                    return await client.send(broker.nodeId, request)
+                    answer = await client.send(node, request)
             except (KafkaError, TimeoutError):
+                self._resting[node] = self.clock() + _REST_SECONDS
                 continue
+            self._answered = node
+            return answer
         return None
 
 

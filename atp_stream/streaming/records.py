@@ -43,3 +43,15 @@ class Record(Protocol):
     @property
     def headers(self) -> Headers:
         """Names and values, in order."""
+
+
+class PlainRecord(NamedTuple):
+    """A record that was put together here, or consumed by another client than aiokafka."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers

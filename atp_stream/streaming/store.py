@@ -128,8 +128,9 @@ class PartitionState:
         return StateUnusable(
             f"the local state in {self._path.name} cannot be read or written",
             cause=str(error),
-            fix="free space on the disk of the data directory, or check the disk, and start the worker again; nothing "
-            "is lost: what is missing is restored from the changelog",
+            fix="free space on the disk of the data directory, or check the disk, and start the worker again; if it "
+            f"happens again, delete {self._path} while the worker is stopped. Nothing is lost: what is missing is "
+            "restored from the changelog",
         )
 
 

@@ -11,6 +11,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 
 from .activity import Activity
 from .bounded import Hung, bounded
@@ -28,6 +30,14 @@ _LOG_SECONDS = 5.0
 
 #: Returns an event loop while it has to run, None while it has not.
 Loop = Callable[[], asyncio.AbstractEventLoop | None]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a worker was ending with when it hung. code: the exit code for that. told: for people."""
+
+    code: int
+    told: str
 
 
 class _Ping:
@@ -60,7 +70,7 @@ class Watchdog:
     """Looks at a worker once per tick. `seconds` without progress end it; 0: it only looks.
 
     `loops` have to run, by the name to tell them by. `examine` says how the worker is. `end` is called with the reason,
-    and does not return in the program.
+    and does not return in the program. `known` says what the worker is ending with, None: nothing but an order to.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class Watchdog:
         self._examine = examine
         self._activity = activity
         self._end = end or self._end_process
+        self.known: Callable[[], Known | None] = lambda: None
         self._moves = activity.moves
         self._still = self._ending = 0.0
         self._confused = self._fired = False
@@ -130,18 +141,42 @@ class Watchdog:
             return Health(State.STARTING)
 
     def _end_process(self, why: str) -> None:
-        def tell() -> None:
+        code = EXIT_CODE
+
+        def tell_reason() -> None:
             log.critical(
                 "%s (%s): the watchdog ends the worker; nothing that was committed is lost, and what was not is read "
-                "again. Report it with these stacks:\n%s",
+                "again",
                 why,
                 self._activity.told(),
-                stacks([loop for ping in self._pings.values() if (loop := ping.loop()) is not None]),
             )
 
+        def tell_known() -> None:
+            nonlocal code
+            known = self.known()
+            if known is not None:
+                code = known.code
+                log.critical("what the worker was ending with: %s", known.told)
+
+        def tell_stacks() -> None:
+            loops = [loop for ping in self._pings.values() if (loop := ping.loop()) is not None]
+            log.critical("report that it hung, with these stacks:\n%s", stacks(loops))
+
         try:
-            bounded(tell, _LOG_SECONDS)  # the log itself may be what hangs
-        except Hung:
-            pass
+            for tell in (tell_reason, tell_known, tell_stacks):
+                _attempt(tell)
         finally:
-            os._exit(EXIT_CODE)
+            os._exit(code)
+
+
+def _attempt(tell: Callable[[], None]) -> None:
+    """Log something, whatever comes of it: the log itself may be what hangs, and a worker in pieces hard to tell of."""
+
+    def telling() -> None:
+        try:
+            tell()
+        except Exception:
+            log.exception("%s failed", tell.__name__)
+
+    with suppress(Hung):
+        bounded(telling, _LOG_SECONDS)

@@ -16,7 +16,7 @@ from atp_stream.contracts.catalogue import OUTPUT_TOPICS
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.errors import DataError
 from atp_stream.settings import Settings, confluent_config
-from atp_stream.streaming.letters import is_marker
+from atp_stream.streaming.dead_letter_records import is_marker
 from atp_stream.tools.received import Reader, Received
 
 _MOST_AT_ONCE: Final = 500

@@ -72,7 +72,8 @@ def _told(worker: Worker, health: Health, facts: Facts) -> dict[str, Any]:
 def _describe(worker: Worker) -> dict[str, Any]:
     counters = worker.engine.counters
     partitions: dict[str, list[int]] = {}
-    for tp in sorted(worker.app.consumer.assignment()):
+    thread = worker.check.thread
+    for tp in sorted(thread.assignment()) if thread is not None else ():
         partitions.setdefault(tp.topic, []).append(tp.partition)
     return {
         "pid": os.getpid(),

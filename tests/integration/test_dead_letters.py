@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import NewPartitions  # type: ignore[attr-defined]
 
-from atp_stream.streaming.letters import REPLAY_OF, REPLAYED
+from atp_stream.streaming.dead_letter_records import REPLAY_OF, REPLAYED
+from atp_stream.streaming.dead_letter_replay import Replayer
 from atp_stream.streaming.producer import Outcome, TransactionalProducer
-from atp_stream.streaming.replay import Replayer
 from tests.cluster import register
 from tests.faults.unreadable import Unsent, send
 from tests.pipeline.core import CREATED, RELEASED, STOCK, writer_schema
@@ -443,7 +443,9 @@ def test_given_what_was_not_agreed_to_when_letters_are_sent_back_then_nothing_is
     assert sent_back(deployment, deployment.source(STOCK)) == []
 
 
-def test_given_what_cannot_go_back_when_it_is_sent_then_it_says_why(letters: Letters, deployment: Deployment) -> None:
+def test_given_what_cannot_go_back_when_it_is_sent_then_it_says_why(
+    letters: Letters, deployment: Deployment, tmp_path: Path
+) -> None:
     (value,) = bad_stock(deployment)
     topic = deployment.source(STOCK)
     cause = {"dead-letter-topic": topic.encode(), "dead-letter-partition": b"1", "dead-letter-offset": b"0"}
@@ -452,6 +454,8 @@ def test_given_what_cannot_go_back_when_it_is_sent_then_it_says_why(letters: Let
     deployment.raw(deployment.dead_letters, value, None, 0, {**cause, "dead-letter-cut": b"value"})
     # What a sender wrote cannot pass for the note that a letter was sent back.
     deployment.raw(deployment.dead_letters, value, None, 0, {**cause, REPLAYED: b"0/3"})
+    deployment.raw(deployment.dead_letters, value, None, 0, {**cause, "dead-letter-cut": b"headers"})
+    deployment.raw(deployment.dead_letters, value, b"key", 0, {**cause, "dead-letter-cut": b"key"})
     deployment.flush()
     result = letters("replay", "--all-open", "--yes")
     assert result.code == 65
@@ -460,8 +464,14 @@ def test_given_what_cannot_go_back_when_it_is_sent_then_it_says_why(letters: Let
         "0:1  not sent: gone is not an input topic of these settings (topics.sources, topics.changes)",
         f"0:2  not sent: its value was cut to {len(value)} bytes: send a whole one with --value-from",
         f"0:3  sent back to {topic}[1], as it was",
-        "1 sent back, 3 not",
+        "0:4  not sent: its headers were too large to be kept: --value-from sends its event, without them",
+        "0:5  not sent: its key was cut to 3 bytes: --value-from sends its event under that",
+        "1 sent back, 5 not",
     ]
+    whole = tmp_path / "event"
+    whole.write_bytes(value)
+    sent = letters("replay", "0:4", "--value-from", str(whole))
+    assert sent.out == f"0:4  sent back to {topic}[1], mended, without its headers\n"
 
 
 def test_given_a_dead_letter_topic_of_several_partitions_when_letters_are_sent_back_then_their_notes_lie_with_them(

@@ -16,6 +16,7 @@ import pytest
 
 from atp_stream.local import LocalCluster
 from tests.pipeline.waiting import until
+from tests.pipeline.worker import die_with_parent
 
 _SECONDS = 120
 TOTALS = re.compile(r"in ([\d,]+) \(.* broken on purpose\)   out ([\d,]+) \(.*\)   latency ")
@@ -37,6 +38,7 @@ class Demo:
                 env=environment if environment is not None else variables(place),
                 cwd=place,
                 start_new_session=True,
+                preexec_fn=die_with_parent,
             )
 
     def text(self) -> str:
@@ -226,6 +228,7 @@ def test_on_a_terminal_it_draws_and_gives_the_terminal_back(running: LocalCluste
         stderr=slave,
         env=environment,
         start_new_session=True,
+        preexec_fn=die_with_parent,
     )
     os.close(slave)
     seen = bytearray()

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -197,8 +198,10 @@ def test_what_cannot_be_reached_is_named(cli: Cli, command: tuple[str, ...], unr
     assert "Traceback" not in result.err
 
 
-def started(*command: str, **more: Any) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
+@contextmanager
+def started(*command: str, **more: Any) -> "Iterator[subprocess.Popen[str]]":
+    """Start the program; it ends with the `with` at the latest."""
+    with subprocess.Popen(
         [sys.executable, "-m", "atp_stream", *command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -206,7 +209,11 @@ def started(*command: str, **more: Any) -> "subprocess.Popen[str]":
         text=True,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         **more,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @pytest.mark.usefixtures("served")
@@ -289,27 +296,28 @@ def worker(environment: dict[str, str], tmp_path: Path) -> Iterator[WorkerProces
 def test_what_was_fed_comes_out_and_is_shown(cli: Cli, settings: Settings, worker: WorkerProcess) -> None:
     assert cli("schemas", "register").code == 0
     worker.start().ready()
-    # In time with the worker: what waits for it is taken topic by topic, reservations before the stock they need.
-    assert cli(*feed_of(400, "--rate", "400")).code == 0
-    made = expected(400)
+    made = expected(20_000)
     ours = {one.event.event_id for one in made if one.flaw is None}
-    broken = sum(one.flaw is not None for one in made)
-    letters = cli("tail", "dead-letters", "--from-beginning", "--json", "--count", str(broken))
-    assert len(letters.out.splitlines()) == broken
-
-    with started("tail", "--json", "--from-beginning") as tail:
+    wanted = {"AvailabilityCalculatedEvent", "AllocationCommittedEvent", "AllocationReleasedEvent"}
+    found: dict[str, Any] = {}
+    # What waits for the worker it takes topic by topic, perhaps a reservation before its stock: so it is fed slowly,
+    # until something of each kind has come out.
+    with started(*feed_of(20_000, "--rate", "100")) as feed, started("tail", "--json", "--from-beginning") as tail:
         assert tail.stdout is not None
-        wanted = {"AvailabilityCalculatedEvent", "AllocationCommittedEvent", "AllocationReleasedEvent"}
-        found: dict[str, Any] = {}
         for line in tail.stdout:
             document = json.loads(line)
             if document["headers"].get("causation-id") in ours:
                 found[document["event"]] = document
             if found.keys() >= wanted:
                 break
+        feed.send_signal(signal.SIGINT)
+        sent = int(feed.communicate(timeout=_SECONDS)[0].split()[1].replace(",", ""))
         tail.send_signal(signal.SIGINT)
-        tail.stdout.read()
-        assert tail.wait(_SECONDS) == 0
+        tail.communicate(timeout=_SECONDS)
+        assert (feed.returncode, tail.returncode) == (0, 0)
+    broken = sum(one.flaw is not None for one in made[:sent])
+    letters = cli("tail", "dead-letters", "--from-beginning", "--json", "--count", str(broken))
+    assert len(letters.out.splitlines()) == broken
     for event, document in found.items():
         assert document["fields"].keys() == {field["name"] for field in schema_of(event)["fields"]}
         tenant, item = document["fields"]["tenantId"], document["fields"]["itemId"]

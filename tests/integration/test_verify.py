@@ -18,8 +18,7 @@ from atp_stream.errors import UnavailableError
 from atp_stream.local import LocalCluster
 from atp_stream.settings import Settings
 from atp_stream.settings.load import load_settings
-from atp_stream.tools.verify.checks import INGEST, REPLAY
-from atp_stream.tools.verify.report import Report
+from atp_stream.tools.verify.report import INGEST, REPLAY, Report
 from atp_stream.tools.verify.run import Scope, verify
 from atp_stream.tools.verify.shown import Silent
 from tests.pipeline.core import STOCK

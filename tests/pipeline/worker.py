@@ -14,7 +14,8 @@ _LINES_SHOWN = 60
 _LAST_WORDS = 8
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """In a process that is about to become another program: see to it that this ends with the one that started it."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
@@ -47,7 +48,7 @@ class WorkerProcess:
                 stderr=subprocess.STDOUT,
                 cwd=Path(__file__).parents[2],
                 env={**self._environment, **environment},
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
             )
         return self
 

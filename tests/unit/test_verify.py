@@ -1,13 +1,14 @@
 """What verify finds in the rows of one item, without a cluster; the plants on real topics are integration tests."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from confluent_kafka import Message as ConsumedMessage
 from fastavro import schemaless_reader
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,8 +25,12 @@ from atp_stream.domain.events import StockAvailabilityChanged as Stocked
 from atp_stream.domain.ids import allocation_id
 from atp_stream.domain.policy import ChannelPolicy, Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation, Stock
+from atp_stream.errors import UnavailableError
+from atp_stream.streaming.cluster import Cluster, ShouldStop, never
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition
+from atp_stream.streaming.store import WATERMARK_KEY
+from atp_stream.tools.verify import changelog
 from atp_stream.tools.verify.changelog import allocation_row
 from atp_stream.tools.verify.ingest import Bits, Ingested
 from atp_stream.tools.verify.judge import Totals, judge
@@ -40,6 +45,7 @@ from atp_stream.tools.verify.packed import (
     pack_record,
     unpack,
 )
+from atp_stream.tools.verify.reading import Spans, TopicReader
 from atp_stream.tools.verify.replay import uses_safety_stock
 from atp_stream.tools.verify.report import Findings
 from atp_stream.tools.verify.scratch import (
@@ -357,7 +363,8 @@ def letter(offset: int, topic: bytes, of: bytes) -> Any:
 def test_given_forwarded_records_and_dead_letters_when_they_are_counted_then_each_offset_has_to_be_there_once() -> None:
     source, log = Partition("source", 1), Partition("log", 0)
     findings = Findings(limit=100)
-    ingested = Ingested({source: 10}, findings)
+    ingested = Ingested({source: 10}, {Partition("log", 1): 3}, findings)
+    ingested.ends = {source: 14, Partition("log", 1): 6}
     forwarded: list[Any] = [
         Message(0, ("encoding", b"avro"), ("source", b"source/1/10")),
         Message(1, ("encoding", b"avro"), ("source", b"source/1/12")),
@@ -382,3 +389,77 @@ def test_given_forwarded_records_and_dead_letters_when_they_are_counted_then_eac
         ("dead letter of log[1]@5", "once"),
         ("forwarded from source[1]@9", "10 or later"),
     ]
+
+
+def test_given_offsets_that_no_record_can_have_when_they_are_counted_then_they_are_told_and_take_no_memory() -> None:
+    source, decided, far = Partition("source", 1), Partition("log", 1), b"9" * 17
+    findings = Findings(limit=100)
+    ingested = Ingested({source: 10**12}, {decided: 10**12}, findings)
+    ingested.ends = {source: 10**12 + 1, decided: 10**12 + 1}
+    ingested.take_letters(decided, [letter(0, b"log", b"%d" % 10**12), letter(1, b"log", far), letter(2, b"gone", far)])
+    changes: list[Any] = [
+        Message(0, ("source", b"source/1/" + far)),
+        Message(1, ("source", b"source/1/" + b"9" * 5000)),
+    ]
+    ingested.take_changes(decided, changes)
+    assert [(each.what, each.expected) for each in findings.kept] == [
+        (f"dead letter of log[1]@{far.decode()}", f"before the end, {10**12 + 1}"),
+        (f"forwarded from source[1]@{far.decode()}", f"before the end, {10**12 + 1}"),
+    ]
+    assert 10**12 in ingested.refused[decided]
+    assert (ingested.unknown, ingested.unknown_letters) == (1, 1)
+
+
+class Changelog(TopicReader):
+    """A changelog of one partition; reading it takes seconds, and more is written meanwhile, as often as it is said."""
+
+    def __init__(self, *seconds: float, cut_through: bool = False) -> None:
+        self.now, self.end, self.seconds = 0.0, 0, list(seconds)
+        self.key = b"t/i" if cut_through else WATERMARK_KEY
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def stable_ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        self.now += 1.5  # connecting is no reading
+        self.end += 1
+        return dict.fromkeys(partitions, self.end)
+
+    def read(self, spans: Spans, take: Callable[[Partition, list[Any]], None]) -> None:
+        self.now += self.seconds.pop(0) if len(self.seconds) > 1 else self.seconds[0]
+        ((partition, (_, end)),) = spans.items()
+        take(partition, [ConsumedMessage(topic="log", partition=0, offset=end - 1, key=self.key, value=None)])
+
+    def ends(
+        self, partitions: Iterable[Partition], should_stop: ShouldStop = never
+    ) -> dict[Partition, tuple[int, int]]:
+        return dict.fromkeys(partitions, (0, self.end + 1))
+
+
+def read_cut(monkeypatch: pytest.MonkeyPatch, log: Changelog) -> None:
+    monkeypatch.setattr(changelog, "time", log)
+    table = changelog.Table(cast(Scratch, None), lambda _: False, Findings(limit=1))
+    table.read_cut(log, cast(Cluster, log), {Partition("log", 0): 0}, 10.0)
+
+
+def test_given_a_long_changelog_when_it_is_caught_up_with_then_its_length_takes_no_patience(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    log = Changelog(3600.0, 400.0, 50.0, 6.0, 0.5)
+    read_cut(monkeypatch, log)
+    assert log.end == 5
+
+
+@pytest.mark.parametrize(
+    ("log", "message"),
+    [
+        (Changelog(3600.0, 5.0), "the end of the changelog was not reached"),
+        (Changelog(3600.0, 0.1, cut_through=True), "no cut between two transactions"),
+    ],
+)
+def test_given_no_end_of_the_writing_when_a_cut_is_looked_for_then_patience_ends(
+    monkeypatch: pytest.MonkeyPatch, log: Changelog, message: str
+) -> None:
+    with pytest.raises(UnavailableError, match=message):
+        read_cut(monkeypatch, log)
+    assert log.now < 3650

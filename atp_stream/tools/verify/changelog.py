@@ -6,6 +6,7 @@ the inputs before that watermark have led to. Everything else is read up to ends
 so has all that belongs to it.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -51,27 +52,30 @@ class Table:
         """By partition: the watermark of the cut; once `read_later` was called, the last there is."""
 
     def read_cut(self, reader: TopicReader, cluster: Cluster, first: dict[Partition, int], patience: float) -> None:
-        """Read up to a cut. `first`: the first offsets. UnavailableError: an open transaction keeps it from coming."""
+        """Read up to a cut. `first`: the first offsets.
+
+        UnavailableError: an open transaction keeps it from coming for `patience` seconds, or the changelog grows as
+        fast as it is read. Patience begins anew with each pass that took less than half the time: it catches up.
+        """
         self.cut.update(first)
-        until = time.monotonic() + patience
+        shortest = until = math.inf
         while True:
-            began = time.monotonic()
             ends = reader.stable_ends(self.cut)
+            began = time.monotonic()
             reader.read({p: (start, ends[p]) for p, start in self.cut.items()}, self._take)
+            ended = time.monotonic()
             self.cut.update({p: max(start, ends[p]) for p, start in self.cut.items()})
-            took = time.monotonic() - began
+            took = ended - began
+            if shortest >= _LEVEL_SECONDS and took < shortest / 2:
+                shortest, until = took, ended + patience
             cut_through = [p for p in self.cut if not self._at_boundary.get(p.number, True)]
             # Where nothing follows, nothing was cut through: the last record is one that no transaction of ours wrote.
             written = cluster.ends(cut_through)
             cut_through = [p for p in cut_through if written[p][1] > self.cut[p]]
             if not cut_through and took < _LEVEL_SECONDS:
                 return
-            if cut_through and time.monotonic() > until:
-                raise UnavailableError(
-                    f"no cut between two transactions was found in {patience:.0f} s",
-                    cause="; ".join(f"{place(*p, self.cut[p])} is followed by an open one" for p in cut_through),
-                    fix='run it again; for a transaction that hangs see docs/operations.md, "a hanging transaction"',
-                )
+            if time.monotonic() > until:
+                raise _no_cut(patience, [place(*p, self.cut[p]) for p in cut_through], took)
 
     def read_later(self, reader: TopicReader, ends: Iterable[tuple[Partition, int]]) -> None:
         """Read what has followed up to these ends, for the numbers that the items have come to since."""
@@ -128,6 +132,20 @@ class Table:
                 except StateFormatError:
                     continue  # not part of the cut; the next run will meet it
                 self._scratch.put(key + b"/" + ITEM + LATER, sequence.to_bytes(8, "big"))
+
+
+def _no_cut(patience: float, cut_through: list[str], took: float) -> UnavailableError:
+    if cut_through:
+        return UnavailableError(
+            f"no cut between two transactions was found in {patience:.0f} s",
+            cause="; ".join(f"{where} is followed by an open one" for where in cut_through),
+            fix='run it again; for a transaction that hangs see docs/operations.md, "a hanging transaction"',
+        )
+    return UnavailableError(
+        f"the end of the changelog was not reached in {patience:.0f} s",
+        cause=f"it grows as fast as it is read: the last part alone took {took:.0f} s",
+        fix="run it again when less is written, or nearer to the brokers; or wait for longer with --wait",
+    )
 
 
 def _with_key(key: bytes, value: bytes) -> bytes:

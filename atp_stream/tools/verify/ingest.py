@@ -10,13 +10,14 @@ from typing import Final
 from confluent_kafka import Message
 
 from atp_stream.stages.records import SOURCE
+from atp_stream.streaming.dead_letter_records import REPLAY_OF, is_marker
 from atp_stream.streaming.header_names import headers_of
-from atp_stream.streaming.letters import REPLAY_OF, is_marker
 from atp_stream.streaming.records import Partition
 from atp_stream.tools.verify.reading import Spans, TopicReader, offset_of
 from atp_stream.tools.verify.report import Findings, place
 
 _NOT_FULL: Final = re.compile(rb"[^\xff]", re.DOTALL)
+_MOST_DIGITS: Final = 18
 _LETTER: Final = ("dead-letter-topic", "dead-letter-partition", "dead-letter-offset")
 
 
@@ -62,14 +63,19 @@ class Bits:
 class Ingested:
     """What of the source topics has been seen: forwarded to the changes log, or set aside as a dead letter."""
 
-    def __init__(self, starts: Mapping[Partition, int], findings: Findings) -> None:
-        """`starts`: where reading of each source partition began."""
+    def __init__(self, sources: Mapping[Partition, int], decided: Mapping[Partition, int], findings: Findings) -> None:
+        """Where reading began of each partition that is ingested, and of each that is decided."""
         self._findings: Final = findings
-        self.seen: Final = {partition: Bits(start) for partition, start in starts.items()}
+        self.starts: Final = {**sources, **decided}
+        self.ends: Mapping[Partition, int] = {}
+        """Where these partitions end: asked for when it was known how far the changes log and the letters are read."""
+        self.seen: Final = {partition: Bits(start) for partition, start in sources.items()}
         #: Dead letters of the topics that are decided, by partition; they are no part of `seen`.
-        self.refused: Final[dict[Partition, Bits]] = {}
+        self.refused: Final = {partition: Bits(start) for partition, start in decided.items()}
         self.unknown = 0
-        """Records of the changes log that did not come from one of these topics."""
+        """Records of the changes log that did not come from one of the sources."""
+        self.unknown_letters = 0
+        """Dead letters of other topics."""
 
     def take_changes(self, _: Partition, messages: list[Message]) -> None:
         """Take records of the changes log."""
@@ -82,7 +88,7 @@ class Ingested:
             if origin is None or origin[0] not in self.seen:
                 self.unknown += 1
             else:
-                self._add(*origin, message)
+                self._add(self.seen, "forwarded from", *origin, message)
 
     def take_letters(self, _: Partition, messages: list[Message]) -> None:
         """Take dead letters."""
@@ -96,20 +102,25 @@ class Ingested:
                     None, "dead letter without its place", "topic, partition, offset", "none", _at(message)
                 )
             elif origin[0] in self.seen:
-                self._add(*origin, message)
-            elif not self.refused.setdefault(origin[0], Bits(0)).add(origin[1]):
-                self._findings.add(
-                    None, f"dead letter of {place(*origin[0], origin[1])}", "once", "twice", _at(message)
-                )
+                self._add(self.seen, "forwarded from", *origin, message)
+            elif origin[0] in self.refused:
+                self._add(self.refused, "dead letter of", *origin, message)
+            else:
+                self.unknown_letters += 1
 
-    def _add(self, partition: Partition, offset: int, message: Message) -> None:
-        bits = self.seen[partition]
+    def _add(
+        self, to: Mapping[Partition, Bits], what: str, partition: Partition, offset: int, message: Message
+    ) -> None:
+        bits, end = to[partition], self.ends[partition]
         if offset < bits.start:
-            what = f"forwarded from {place(*partition, offset)}"
-            self._findings.add(_key(message), what, f"{bits.start} or later", offset, _at(message))
+            expected, found = f"{bits.start} or later", str(offset)
+        elif offset >= end:  # and no bitmap is made as large as a number that somebody has written
+            expected, found = f"before the end, {end}", str(offset)
         elif not bits.add(offset):
-            what = f"forwarded from {place(*partition, offset)}"
-            self._findings.add(_key(message), what, "once", "once more", _at(message))
+            expected, found = "once", "once more"
+        else:
+            return
+        self._findings.add(_key(message), f"{what} {place(*partition, offset)}", expected, found, _at(message))
 
     def judge(self, before: Mapping[Partition, int | None], after: Mapping[Partition, int | None]) -> None:
         """Hold what was forwarded against the group's offsets before and after all of it was read."""
@@ -164,7 +175,7 @@ def _parsed(source: bytes) -> tuple[Partition, int] | None:
     """Return partition and offset of a header `source`: topic/partition/offset."""
     topic, _, rest = source.partition(b"/")
     number, _, offset = rest.partition(b"/")
-    if not (number.isdigit() and offset.isdigit()):
+    if not (number.isdigit() and offset.isdigit() and len(number) <= _MOST_DIGITS and len(offset) <= _MOST_DIGITS):
         return None
     return Partition(topic.decode(errors="replace"), int(number)), int(offset)
 

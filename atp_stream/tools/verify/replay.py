@@ -22,10 +22,10 @@ from atp_stream.domain.ids import allocation_id
 from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, SHARED, ItemState, Reservation
 from atp_stream.settings import SourceTopic
-from atp_stream.stages.records import ENCODING, check_header_names
+from atp_stream.stages.records import event_to_decide
 from atp_stream.streaming.header_names import headers_of
 from atp_stream.streaming.partitioner import partition_of
-from atp_stream.streaming.records import Partition
+from atp_stream.streaming.records import Partition, PlainRecord
 from atp_stream.tools.verify.changelog import Wanted, allocation_row
 from atp_stream.tools.verify.ingest import Bits
 from atp_stream.tools.verify.packed import pack_fact
@@ -97,15 +97,10 @@ class Replay:
             self.write()
 
     def _decide(self, partition: Partition, offset: int, message: Message, source: SourceTopic | None) -> None:
-        value, key = message.value(), message.key()
-        headers = headers_of(message)
+        record = _record(message)
+        key = record.key
         try:
-            check_header_names(headers)
-            raw = value if isinstance(value, bytes) else None
-            if source is not None:
-                event = self._schemas.decoder.decode(source.event, source.encoding, raw)
-            else:
-                event = self._schemas.decoder.decode(None, "json" if (ENCODING, b"json") in headers else "avro", raw)
+            event = event_to_decide(record, self._schemas.decoder, source)
         except BadInput as bad:
             self._unset(partition, offset, key, str(bad.error_class))
             return
@@ -181,6 +176,19 @@ class Replay:
         self._items.clear()
         self._reservations.clear()
         self._scratch.flush()
+
+
+def _record(message: Message) -> PlainRecord:
+    key, value = message.key(), message.value()
+    return PlainRecord(
+        message.topic() or "",
+        message.partition() or 0,
+        offset_of(message),
+        0,  # nothing is decided by it
+        key if isinstance(key, bytes) else None,
+        value if isinstance(value, bytes) else None,
+        headers_of(message),
+    )
 
 
 def uses_safety_stock(before: ItemState, after: ItemState, event: Input, policy: Policy) -> bool:

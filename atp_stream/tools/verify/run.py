@@ -5,18 +5,15 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from confluent_kafka import Message
 
-from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
+from atp_stream.admin.streaming_errors import errors_for_people
 from atp_stream.settings import Settings, confluent_config
 from atp_stream.settings.policy import to_policy
 from atp_stream.streaming.cluster import Cluster
-from atp_stream.streaming.errors import ClusterUnreachable, NotPermitted, StateMismatch, StreamingError
 from atp_stream.streaming.records import Partition
 from atp_stream.tools.verify.changelog import Table, Wanted
-from atp_stream.tools.verify.checks import INGEST, list_checks
 from atp_stream.tools.verify.ingest import Ingested
 from atp_stream.tools.verify.judge import Totals, judge
 from atp_stream.tools.verify.judge_entry import Circumstances
@@ -24,16 +21,10 @@ from atp_stream.tools.verify.outputs import Outputs
 from atp_stream.tools.verify.packed import TOPICS
 from atp_stream.tools.verify.reading import Progress, Spans, TopicReader
 from atp_stream.tools.verify.replay import Replay, Rules
-from atp_stream.tools.verify.report import Check, Findings, Report, place
+from atp_stream.tools.verify.report import INGEST, Check, Findings, Report, list_checks, place
 from atp_stream.tools.verify.schemas import Schemas
 from atp_stream.tools.verify.scratch import Scratch
 from atp_stream.tools.verify.topics import Topics, find_topics
-
-_KINDS: Final[Mapping[type[StreamingError], type[AppError]]] = {
-    ClusterUnreachable: UnavailableError,
-    NotPermitted: PermissionDeniedError,
-    StateMismatch: DataError,
-}
 
 
 @dataclass(frozen=True)
@@ -60,12 +51,8 @@ class Scope:
 def verify(settings: Settings, scope: Scope, progress: Progress) -> Report:
     """Verify a live cluster. AppError: it cannot be reached, or is not what can be verified."""
     began = time.monotonic()
-    try:
-        with Scratch(scope.work_dir) as scratch:
-            report = _Run(settings, scope, scratch, progress).report()
-    except StreamingError as error:
-        kind = _KINDS.get(type(error), UnavailableError)
-        raise kind(error.message, cause=error.cause, fix=error.fix) from None
+    with errors_for_people(), Scratch(scope.work_dir) as scratch:
+        report = _Run(settings, scope, scratch, progress).report()
     report.seconds = time.monotonic() - began
     return report
 
@@ -86,7 +73,9 @@ class _Run:
         self._schemas = Schemas(settings)
         self._table = Table(scratch, scope.wanted(), self._findings)
         self._outputs = Outputs(scratch, self._schemas.output, scope.wanted(), self._findings)
-        self._ingested = Ingested(self._topics.starts(self._topics.stateless), self._findings)
+        self._ingested = Ingested(
+            self._topics.starts(self._topics.stateless), self._topics.starts(self._topics.stateful), self._findings
+        )
 
     def report(self) -> Report:
         topics, cluster = self._topics, self._cluster
@@ -98,6 +87,8 @@ class _Run:
         offsets = cluster.stable_offsets(cut)
         logs = topics.partitions([*topics.stateful, topics.dead_letters, *TOPICS])
         ends = cluster.ends(logs)
+        # Asked for after those: what letters and changes log tell of has an offset below.
+        self._ingested.ends = {p: end for p, (_, end) in cluster.ends(self._ingested.starts).items()}
         letters = {p: span for p, span in ends.items() if p.topic == topics.dead_letters}
         self._read("dead letters", letters, self._ingested.take_letters)
         self._read("outputs", {p: span for p, span in ends.items() if p.topic in TOPICS}, self._outputs.take)
@@ -249,4 +240,6 @@ class _Run:
         notes = []
         if self._ingested.unknown:
             notes.append(f"{self._ingested.unknown} records of the changes log did not come through ingest")
+        if self._ingested.unknown_letters:
+            notes.append(f"{self._ingested.unknown_letters} dead letters are of topics that these settings do not read")
         return notes

@@ -55,6 +55,9 @@ class Client:
     def consume(self, count: int, timeout: float) -> list[Message]:
         return list(self._answer())
 
+    def get_watermark_offsets(self, partition: TopicPartition, timeout: float) -> tuple[int, int]:
+        return 0, self._answer()
+
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         return list(self._answer())
 
@@ -173,3 +176,18 @@ def test_given_nothing_was_committed_then_the_offset_is_none_and_never_a_number(
     client.answers = [[TopicPartition("log", 0, -1001), TopicPartition("log", 1, 0)]]
     found = Cluster({}, "group", DEADLINE).stable_offsets([PARTITION, Partition("log", 1)])
     assert found == {PARTITION: None, Partition("log", 1): 0}
+
+
+def test_given_open_transactions_when_they_are_waited_for_then_those_that_begin_later_are_not(client: Client) -> None:
+    client.answers = [10, 7, 7, 9, 10, 15]
+    Cluster({}, "group", DEADLINE).await_settled([PARTITION])
+    assert client.answers == [15]
+
+
+def test_given_a_transaction_that_hangs_when_it_is_waited_for_then_patience_ends_and_its_place_is_told(
+    client: Client,
+) -> None:
+    client.answers = [10, *[7] * 100]
+    with pytest.raises(ClusterUnreachable, match="waiting for open transactions to end") as raised:
+        Cluster({}, "group", DEADLINE).await_settled([PARTITION])
+    assert "log[0]@7" in raised.value.cause

@@ -2,11 +2,15 @@
 
 import json
 import logging
+from concurrent.futures import Future
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from confluent_kafka import Uuid
 
 from atp_stream.streaming import origins as module
-from atp_stream.streaming.errors import ClusterUnreachable, StateMismatch
+from atp_stream.streaming.errors import ClusterTooOld, ClusterUnreachable, StateMismatch
 from atp_stream.streaming.origins import Origin, Origins, TopicFacts, describe_topics
 from atp_stream.streaming.records import Partition
 
@@ -58,6 +62,36 @@ def test_given_a_cluster_that_does_not_answer_when_topics_are_described_then_tha
     finally:
         logging.disable(logging.NOTSET)
     assert caught.value.fix
+
+
+class Described:
+    """An admin client of a cluster that gives topics this id."""
+
+    def __init__(self, topic_id: Uuid | None) -> None:
+        self._topic_id = topic_id
+
+    def __call__(self, _config: object) -> "Described":
+        return self
+
+    def describe_topics(self, _topics: object, **_: object) -> dict[str, Any]:
+        description: Future[Any] = Future()
+        description.set_result(SimpleNamespace(topic_id=self._topic_id, partitions=[0, 1]))
+        return {"stock": description}
+
+
+@pytest.mark.parametrize("topic_id", [Uuid(0, 0), None])
+def test_given_brokers_that_give_topics_no_ids_when_described_then_they_are_refused(
+    monkeypatch: pytest.MonkeyPatch, topic_id: Uuid | None
+) -> None:
+    monkeypatch.setattr(module, "AdminClient", Described(topic_id))
+    with pytest.raises(ClusterTooOld) as caught:
+        describe_topics({}, ["stock"], deadline=60.0)
+    assert "stock has none: the brokers are older than Kafka 2.8" in caught.value.cause
+
+
+def test_given_a_topic_id_when_described_then_it_is_written_as_kafka_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "AdminClient", Described(Uuid(0, -1)))
+    assert describe_topics({}, ["stock"])["stock"] == TopicFacts("AAAAAAAAAAD__________w", 2)
 
 
 def test_given_a_cluster_that_comes_back_in_time_when_topics_are_described_then_it_is_asked_again(

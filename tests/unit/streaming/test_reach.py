@@ -29,6 +29,7 @@ class Client:
     down: set[int] = field(default_factory=set)
     hung: set[int] = field(default_factory=set)
     requests: list[Any] = field(default_factory=list)
+    asked: list[int] = field(default_factory=list)
 
     @property
     def cluster(self) -> Any:
@@ -36,6 +37,7 @@ class Client:
 
     async def send(self, node: int, request: Any) -> Any:
         self.requests.append(request)
+        self.asked.append(node)
         if node in self.down:
             raise KafkaConnectionError
         if node in self.hung:
@@ -74,6 +76,36 @@ async def test_given_one_broker_that_is_away_or_hangs_then_the_other_is_asked() 
         assert reach.trouble is None
 
 
+async def test_given_a_broker_that_answered_then_it_is_asked_first_and_the_one_that_is_away_once_at_most() -> None:
+    reach, client = Reach(["a"], Clock()), Client([topic("a", 1)], down={1})
+    for _ in range(20):
+        await reach.look(client)
+    assert client.asked.count(2) == 20
+    assert client.asked.count(1) <= 1
+
+
+async def test_given_an_outage_then_each_broker_is_asked_every_three_seconds_and_the_trouble_stays_meanwhile() -> None:
+    clock = Clock()
+    reach, client = Reach(["a"], clock), Client([], down={1, 2})
+    for _ in range(9):
+        await reach.look(client)
+        assert reach.trouble is not None
+        assert reach.trouble.since == 100.0
+        clock.now += 1
+    assert sorted(client.asked) == [1, 1, 1, 2, 2, 2]
+
+
+async def test_given_looks_that_do_not_work_any_more_when_forgotten_then_nothing_old_is_told() -> None:
+    reach = Reach(["a", "b"])
+    for _ in range(2):
+        await reach.look(Client([topic("a", -1), topic("b", code=UNKNOWN)]))
+    assert reach.trouble
+    assert reach.missing
+    reach.forget()
+    assert not reach.trouble
+    assert not reach.missing
+
+
 async def test_given_no_broker_that_answers_then_it_is_told_since_the_first_time_until_one_does() -> None:
     clock = Clock()
     reach, client = Reach(["a"], clock), Client([topic("a", 1)], down={1}, hung={2})
@@ -83,6 +115,7 @@ async def test_given_no_broker_that_answers_then_it_is_told_since_the_first_time
     assert reach.trouble is not None
     assert (reach.trouble.what, reach.trouble.since) == ("none answers", 100.0)
     client.hung.clear()
+    clock.now += 3
     await reach.look(client)
     assert reach.trouble is None
 
@@ -97,12 +130,14 @@ async def test_given_partitions_without_a_leader_then_they_are_named() -> None:
 
 
 async def test_given_a_topic_that_two_looks_do_not_find_then_it_is_missing_until_it_is_found() -> None:
-    reach = Reach(["a", "b"])
+    clock = Clock()
+    reach = Reach(["a", "b"], clock)
     for expected in ((), ("b",), ("b",)):
         await reach.look(Client([topic("a", 1), topic("b", code=UNKNOWN)]))
         assert reach.missing == expected
     await reach.look(Client([], down={1, 2}))
     assert reach.missing == ("b",)  # nothing new is known
+    clock.now += 3
     await reach.look(Client([topic("a", 1), topic("b", 1)]))
     assert not reach.missing
 

@@ -198,6 +198,18 @@ def test_given_files_that_do_not_open_then_the_next_start_begins_anew(tmp_path: 
     rebuilt.close()
 
 
+def test_given_files_that_cannot_be_read_then_they_stay_and_it_is_said_that_they_may_be_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "state-0.rocksdb"
+    file = with_an_sst_file(path)
+    file.unlink()
+    file.mkdir()  # opens, and cannot be read: as with a bad sector, at every start
+    for _ in range(2):
+        with pytest.raises(StateUnusable, match="cannot be read or written") as caught:
+            PartitionState(path, rocksdict.Cache(1 << 20))
+        assert f"if it happens again, delete {path} while the worker is stopped" in caught.value.fix
+        gc.collect()
+
+
 def test_given_a_disk_that_takes_no_more_when_written_then_that_is_said_and_nothing_is_thrown_away(
     tmp_path: Path,
 ) -> None:

@@ -195,23 +195,48 @@ class Hanging(logging.Handler):
     def emit(self, record):
         threading.Event().wait()
 
-logging.getLogger().addHandler(Hanging() if sys.argv[1] == "hangs" else logging.StreamHandler())
+case = sys.argv[1]
+logging.getLogger().addHandler(Hanging() if "log_hangs" in case else logging.StreamHandler())
 watchdog._LOG_SECONDS = 0.5
 
 async def blocked():
     threading.Event().wait()
 
+def broken(*_):
+    raise ZeroDivisionError
+
+if "no_stacks" in case:
+    watchdog.stacks = broken
 loop = asyncio.new_event_loop()
-watchdog.Watchdog(0.3, {"the event loop": lambda: loop}, lambda: Health(State.IDLE), Activity()).start()
+dog = watchdog.Watchdog(0.3, {"the event loop": lambda: loop}, lambda: Health(State.IDLE), Activity())
+if "known" in case:
+    dog.known = lambda: watchdog.Known(65, "offsets and state do not belong together")
+if "unknown" in case:
+    dog.known = broken
+dog.start()
 loop.run_until_complete(blocked())
 """
+REASON = "the event loop has not run"
+STACKS = ("in blocked", "thread MainThread")
 
 
-@pytest.mark.parametrize("log", ["writes", "hangs"])
-def test_given_a_blocked_process_then_it_ends_with_70_and_the_stacks_in_the_log_unless_that_hangs_too(log: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", SCRIPT, log], capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode == 70
-    if log == "writes":
-        assert "the event loop has not run" in ended.stderr
-        assert "in blocked" in ended.stderr
-        assert "thread MainThread" in ended.stderr
+@pytest.mark.parametrize(
+    ("case", "code", "told"),
+    [
+        ("plain", 70, (REASON, *STACKS)),
+        ("log_hangs", 70, ()),
+        ("no_stacks", 70, (REASON, "tell_stacks failed", "ZeroDivisionError")),
+        ("known", 65, (REASON, "ending with: offsets and state do not belong together", *STACKS)),
+        ("known, log_hangs", 65, ()),
+        ("unknown", 70, (REASON, "tell_known failed", *STACKS)),
+    ],
+)
+def test_given_a_blocked_process_then_it_ends_with_the_code_known_or_70_and_as_much_in_the_log_as_can_be_told(
+    case: str, code: int, told: tuple[str, ...]
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", SCRIPT, case], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.returncode == code
+    for each in told:
+        assert each in ended.stderr

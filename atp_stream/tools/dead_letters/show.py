@@ -6,15 +6,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from atp_stream.admin.streaming_errors import errors_for_people
 from atp_stream.errors import EXIT_OK, AppError, DataError, UsageError
 from atp_stream.observability import set_up_logging
 from atp_stream.settings import Settings
-from atp_stream.streaming.letters import Letter, Place
-from atp_stream.tools.letter_causes import meaning, remedy
-from atp_stream.tools.letter_check import Checker
-from atp_stream.tools.letter_value import Schemas, Shown, decoded, hex_dump
-from atp_stream.tools.letter_view import as_document, bytes_as_text, in_full
-from atp_stream.tools.letters import DeadLetters, errors_for_people, open_letters
+from atp_stream.streaming.dead_letter_records import Letter, Place
+from atp_stream.tools.dead_letters.causes import meaning, remedy
+from atp_stream.tools.dead_letters.check import Checker
+from atp_stream.tools.dead_letters.connection import DeadLetters, open_letters
+from atp_stream.tools.dead_letters.value import Schemas, Shown, decoded, hex_dump
+from atp_stream.tools.dead_letters.view import as_document, bytes_as_text, in_full
 from atp_stream.tools.received import printable
 from atp_stream.tools.terminal import console, is_fancy, note
 

@@ -21,7 +21,7 @@ from atp_stream.contracts.errors import BadInput, quoted
 from atp_stream.contracts.registry import SchemaRegistry
 from atp_stream.errors import DataError, UnavailableError
 from atp_stream.settings import Settings
-from atp_stream.tools.letter_check import registry_silent
+from atp_stream.tools.dead_letters.check import registry_silent
 
 _DECIMAL: Final = re.compile(r"(-?)(\d{1,60})(?:\.(\d{1,60}))?", re.ASCII)
 _MOST_TEXT: Final = 64 << 10

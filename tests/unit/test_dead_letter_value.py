@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from atp_stream.contracts.errors import BadInput, ErrorClass
 from atp_stream.contracts.schemas import schema_of
 from atp_stream.errors import DataError
-from atp_stream.tools.letter_value import Schemas, decoded, encoded, hex_dump, is_form
+from atp_stream.tools.dead_letters.value import Schemas, decoded, encoded, hex_dump, is_form
 from tests.contract.samples import CREATED, SAMPLES, SCHEMA_IDS, STOCK, avro, sample
 
 ODD = {

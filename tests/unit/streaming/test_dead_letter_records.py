@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import pytest
 from confluent_kafka import Message
 
-from atp_stream.streaming.dead_letters import dead_letter
-from atp_stream.streaming.letters import (
+from atp_stream.streaming.dead_letter_records import (
     REPLAY_OF,
     REPLAYED,
     Letter,
@@ -17,6 +16,7 @@ from atp_stream.streaming.letters import (
     read_record,
     returned_headers,
 )
+from atp_stream.streaming.dead_letters import dead_letter
 from atp_stream.streaming.records import Partition
 
 from .samples import Consumed

@@ -7,12 +7,12 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from atp_stream.streaming.cluster import Cluster, ShouldStop, never
-from atp_stream.streaming.errors import NoProgress
-from atp_stream.streaming.letters import REPLAY_OF, REPLAYED, Letter, Marker, Place
+from atp_stream.streaming.dead_letter_records import REPLAY_OF, REPLAYED, Letter, Marker, Place
+from atp_stream.streaming.dead_letter_replay import Consume, LetterLog, Markers, Replayer, Return, Verdict
+from atp_stream.streaming.errors import ClusterUnreachable, NoProgress
 from atp_stream.streaming.membership import NO_MEMBER, Membership
 from atp_stream.streaming.producer import Outcome
 from atp_stream.streaming.records import Partition
-from atp_stream.streaming.replay import Consume, LetterLog, Markers, Replayer, Return, Verdict
 
 from .samples import WritingProducer
 
@@ -42,6 +42,7 @@ class Producer(WritingProducer):
     """Its start makes it ready; what it commits, known or not, lies in the log."""
 
     log: Log
+    settled: "Settled"
     call = "ours"
     #: Outcomes of commits that did happen, whatever is said of them.
     lands: bool = True
@@ -73,18 +74,34 @@ def a_return(offset: int) -> Return:
     return Return(letter(offset), "source", 1, b"k", b"v", False)
 
 
+class Settled(Cluster):
+    """Writes down, among the producer's calls, where transactions had to end; may say that one hangs."""
+
+    def __init__(self, producer: Producer) -> None:
+        self.producer = producer
+        self.asked: list[set[Partition]] = []
+        self.hangs = False
+
+    def await_settled(self, partitions: Iterable[Partition], should_stop: ShouldStop = never) -> None:
+        assert self.producer.ready
+        self.asked.append(set(partitions))
+        if self.hangs:
+            raise ClusterUnreachable("a transaction hangs")
+
+
 def made(*outcomes: Outcome, letters: int = 2) -> tuple[Replayer, Producer, Log]:
     log, producer = Log(), Producer(outcomes=list(outcomes), ready=False)
     log.records.extend(letter(offset) for offset in range(letters))
     producer.log = log
     markers = Markers(log, {0: 0})
     markers.read_on()
-    return Replayer(producer, log, markers, producer.call), producer, log
+    producer.settled = Settled(producer)
+    return Replayer(producer, producer.settled, log, markers, producer.call), producer, log
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("atp_stream.streaming.replay.time.sleep", lambda _: None)
+    monkeypatch.setattr("atp_stream.streaming.dead_letter_replay.time.sleep", lambda _: None)
 
 
 def test_given_letters_when_they_are_sent_then_record_and_marker_lie_in_one_transaction() -> None:
@@ -145,6 +162,22 @@ def test_given_the_same_letter_again_from_the_same_call_then_it_is_not_sent_agai
     replayer.send([a_return(0)])
     replayer.send([a_return(0)])
     assert producer.calls == ["start", "begin", "commit"]
+
+
+def test_given_any_transaction_when_it_is_to_begin_then_none_is_open_where_it_writes() -> None:
+    replayer, producer, _ = made(Outcome.ABORTED)
+    replayer.send([a_return(0)])
+    replayer.send([a_return(1)])
+    assert producer.calls == ["start", "begin", "commit", "close", "start", "begin", "commit", "begin", "commit"]
+    assert producer.settled.asked == [{Partition("source", 1), Partition("letters", 0)}] * 3
+
+
+def test_given_a_transaction_that_hangs_where_a_letter_goes_when_it_is_sent_then_nothing_is_written() -> None:
+    replayer, producer, _ = made()
+    producer.settled.hangs = True
+    with pytest.raises(ClusterUnreachable):
+        replayer.send([a_return(0)])
+    assert producer.calls == ["start"]
 
 
 class Expiring(Cluster):

@@ -7,12 +7,12 @@ import pytest
 
 from atp_stream.contracts.errors import ErrorClass
 from atp_stream.errors import UsageError
-from atp_stream.streaming.letters import Letter, Marker, Place
+from atp_stream.streaming.dead_letter_records import Letter, Marker, Place
 from atp_stream.streaming.records import Partition
-from atp_stream.tools.letter_causes import meaning, remedy
-from atp_stream.tools.letter_value import Shown
-from atp_stream.tools.letter_view import as_document, as_line, in_full, print_lines
-from atp_stream.tools.letters import Wanted, parse_id
+from atp_stream.tools.dead_letters.causes import meaning, remedy
+from atp_stream.tools.dead_letters.connection import Wanted, parse_id
+from atp_stream.tools.dead_letters.value import Shown
+from atp_stream.tools.dead_letters.view import as_document, as_line, in_full, print_lines
 
 TOPIC = "inventory.core.stock-availability.changed"
 LETTER = Letter(

@@ -6,7 +6,7 @@ changes log, and on a topic that is keyed by item, it goes under the key of its 
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from atp_stream.admin import registry as registry_access
 from atp_stream.admin.topics import describe
@@ -17,22 +17,11 @@ from atp_stream.contracts.registry import SchemaRegistry
 from atp_stream.errors import UnavailableError
 from atp_stream.settings import Settings
 from atp_stream.stages.records import check_size, encoding_of, resolve_schemas
-from atp_stream.streaming.letters import Letter, Place, returned_headers
-from atp_stream.streaming.records import Headers
-from atp_stream.streaming.replay import Return
-from atp_stream.tools.letters import DeadLetters
-
-
-class _AsSent(NamedTuple):
-    """The record that would be sent back, as a stage would see it."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
+from atp_stream.streaming.dead_letter_records import Letter, Place, returned_headers
+from atp_stream.streaming.dead_letter_replay import Return
+from atp_stream.streaming.partitioner import partition_of
+from atp_stream.streaming.records import PlainRecord
+from atp_stream.tools.dead_letters.connection import DeadLetters
 
 
 class Checker:
@@ -50,7 +39,7 @@ class Checker:
         """
         self._look_up({letter.source.topic for letter in letters if letter.source is not None})
         found: dict[Place, Return | str] = {}
-        sent: dict[Place, tuple[Letter, _AsSent]] = {}
+        sent: dict[Place, tuple[Letter, PlainRecord]] = {}
         for letter in letters:
             reason = self._unsendable(letter, is_mended=mended is not None)
             if reason is not None:
@@ -58,7 +47,7 @@ class Checker:
                 continue
             assert letter.source is not None
             value, headers = letter.value if mended is None else mended, returned_headers(letter)
-            sent[letter.place] = letter, _AsSent(*letter.source, 0, letter.time, letter.key, value, headers)
+            sent[letter.place] = letter, PlainRecord(*letter.source, 0, letter.time, letter.key, value, headers)
         if sent:
             decoder = self._resolved([record for _, record in sent.values()])
             for place, (letter, record) in sent.items():
@@ -83,11 +72,23 @@ class Checker:
             return f"{topic} is not an input topic of these settings (topics.sources, topics.changes)"
         if self._partitions[topic] == 0:
             return f"{topic} does not exist any more"
-        if "value" in letter.cut and not is_mended:
+        return None if is_mended else self._incomplete(letter, topic)
+
+    def _incomplete(self, letter: Letter, topic: str) -> str | None:
+        """Return what of a letter is not whole, so that it cannot go back as it was."""
+        if "value" in letter.cut:
             return f"its value was cut to {len(letter.value or b''):,} bytes: send a whole one with --value-from"
+        if "headers" in letter.cut:
+            return "its headers were too large to be kept: --value-from sends its event, without them"
+        if "key" in letter.cut and not self._is_keyed_by_item(topic):
+            return f"its key was cut to {len(letter.key or b''):,} bytes: --value-from sends its event under that"
         return None
 
-    def _resolved(self, records: Sequence[_AsSent]) -> InputDecoder:
+    def _is_keyed_by_item(self, topic: str) -> bool:
+        source = self._settings.topics.sources.get(topic)
+        return source is None or source.keyed_by_item
+
+    def _resolved(self, records: Sequence[PlainRecord]) -> InputDecoder:
         settings = self._settings
         avro = [record for record in records if self._encoding(record) == "avro"]
 
@@ -101,11 +102,11 @@ class Checker:
         except TimeoutError:
             raise registry_silent(settings) from None
 
-    def _encoding(self, record: _AsSent) -> str:
+    def _encoding(self, record: PlainRecord) -> str:
         source = self._settings.topics.sources.get(record.topic)
         return encoding_of(record) if source is None else source.encoding
 
-    def _decided(self, letter: Letter, record: _AsSent, decoder: InputDecoder, *, is_mended: bool) -> Return:
+    def _decided(self, letter: Letter, record: PlainRecord, decoder: InputDecoder, *, is_mended: bool) -> Return:
         source = self._settings.topics.sources.get(record.topic)
         if source is None:
             check_size(record._replace(headers=()))
@@ -114,10 +115,12 @@ class Checker:
             check_size(record)
             event = decoder.decode(source.event, source.encoding, record.value)
         key, partition = record.key, record.partition
-        if source is None or source.keyed_by_item:
-            key, partition = item_key(event.tenant_id, event.item_id), -1
-        elif partition >= self._partitions[record.topic]:
-            partition = -1
+        partitions = self._partitions[record.topic]
+        if self._is_keyed_by_item(record.topic):
+            key = item_key(event.tenant_id, event.item_id)
+            partition = partition_of(key, partitions)
+        elif partition >= partitions:
+            partition = partition_of(key or b"", partitions)
         return Return(letter, record.topic, partition, key, record.value, is_mended)
 
 

@@ -4,6 +4,9 @@ All callers of an application share one transactional id. Starting the producer 
 transaction, one way or the other; the markers are read up to the end after that. So whoever commits has seen the
 markers of everybody who committed before, and nobody commits who was overtaken (KIP-98). A commit whose outcome is not
 known is not guessed: a new producer settles it, and the markers say how it ended.
+
+A shared id keeps its producer id: what a broker has left hanging of an earlier transaction (KAFKA-20734) would share
+the fate of the next one in that partition. So before each transaction, all that are open where it writes have to end.
 """
 
 import time
@@ -14,8 +17,8 @@ from enum import Enum
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from .cluster import Cluster
+from .dead_letter_records import Letter, Marker, Place, marker_headers, read_record, returned_headers
 from .errors import NoProgress
-from .letters import Letter, Marker, Place, marker_headers, read_record, returned_headers
 from .membership import NO_MEMBER
 from .producer import Outcome, TransactionalProducer
 from .records import Partition
@@ -84,7 +87,7 @@ class Markers:
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A letter as it is to be sent back. partition -1: the key's."""
+    """A letter as it is to be sent back."""
 
     letter: Letter
     topic: str
@@ -108,9 +111,12 @@ class Replayer:
     The `producer` has the transactional id that all callers share. `markers` begins before the letters to be sent.
     """
 
-    def __init__(self, producer: TransactionalProducer, log: LetterLog, markers: Markers, call: str) -> None:
+    def __init__(
+        self, producer: TransactionalProducer, cluster: Cluster, log: LetterLog, markers: Markers, call: str
+    ) -> None:
         self.markers = markers
         self._producer = producer
+        self._cluster = cluster
         self._log = log
         self._call = call
         self._sent: set[Place] = set()
@@ -118,8 +124,8 @@ class Replayer:
     def send(self, returns: Sequence[Return]) -> dict[Place, Verdict]:
         """Send these letters back, in one transaction, except for those that were sent back before.
 
-        Raises `NoProgress` when no transaction commits, `ClusterUnreachable`, `NotPermitted`. Whatever is raised, the
-        letters can be sent again: the markers say what became of them.
+        Raises `NoProgress` when no transaction commits, `ClusterUnreachable` also when another transaction hangs where
+        they go, `NotPermitted`. Whatever is raised, the letters can be sent again: the markers say what became of them.
         """
         for attempt in range(_MOST_TRIES):
             if not self._producer.is_ready:
@@ -129,6 +135,8 @@ class Replayer:
             left = [each for each in returns if not self._is_done(each.letter.place)]
             if not left:
                 break
+            # Behind the start, so that no other caller can leave anything there any more without overtaking this one.
+            self._cluster.await_settled(self._written_by(left))
             if self._transact(left) is Outcome.COMMITTED:
                 self._sent.update(each.letter.place for each in left)
                 break
@@ -144,6 +152,13 @@ class Replayer:
     def close(self) -> None:
         """Give up the producer."""
         self._producer.close()
+
+    def _written_by(self, returns: Collection[Return]) -> set[Partition]:
+        places = (each.letter.place for each in returns)
+        return {
+            *(Partition(each.topic, each.partition) for each in returns),
+            *(Partition(self._log.topic, place.partition) for place in places),
+        }
 
     def _transact(self, returns: Collection[Return]) -> Outcome:
         self._producer.begin()

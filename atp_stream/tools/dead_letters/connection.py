@@ -1,8 +1,7 @@
 """The dead letters of an application, for the commands that show them and send them back."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -11,13 +10,12 @@ from confluent_kafka.admin import AdminClient
 
 from atp_stream.admin.kafka import connect, require_advertised
 from atp_stream.admin.topics import describe
-from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError, UsageError
+from atp_stream.errors import AppError, DataError, UsageError
 from atp_stream.settings import Settings, confluent_config
 from atp_stream.streaming.cluster import Cluster
-from atp_stream.streaming.errors import ClusterUnreachable, NoProgress, NotPermitted, StreamingError
-from atp_stream.streaming.letters import Letter, Marker, Place
+from atp_stream.streaming.dead_letter_records import Letter, Marker, Place
+from atp_stream.streaming.dead_letter_replay import LetterLog, Markers, Replayer
 from atp_stream.streaming.producer import TransactionalProducer
-from atp_stream.streaming.replay import LetterLog, Markers, Replayer
 from atp_stream.streaming.transactional_ids import SharedId
 from atp_stream.tools.feed_progress import Show
 
@@ -25,11 +23,6 @@ DEADLINE_SECONDS: Final = 30.0
 _TRANSACTION_TIMEOUT_MS: Final = 5_000
 _WIDEST_GAP: Final = 10_000  # offsets
 _ID: Final = re.compile(r"(?:(\d{1,9}):)?(\d{1,18})", re.ASCII)
-_KINDS: Final[Mapping[type[StreamingError], type[AppError]]] = {
-    ClusterUnreachable: UnavailableError,
-    NoProgress: UnavailableError,
-    NotPermitted: PermissionDeniedError,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +56,8 @@ class DeadLetters:
         self.settings: Final = settings
         self.admin: Final = admin
         self._kafka: Final = confluent_config(settings.kafka)
-        cluster = Cluster(self._kafka, settings.worker.application_id, DEADLINE_SECONDS)
-        self.log: Final = LetterLog(cluster, settings.topics.dead_letters, partitions)
+        self._cluster: Final = Cluster(self._kafka, settings.worker.application_id, DEADLINE_SECONDS)
+        self.log: Final = LetterLog(self._cluster, settings.topics.dead_letters, partitions)
 
     def get(self, places: Iterable[Place]) -> list[Letter]:
         """Return these letters, in their order in the topic. DataError: one is not there, and why not."""
@@ -120,7 +113,7 @@ class DeadLetters:
         producer = TransactionalProducer(
             self._kafka, SharedId(f"{group}-dead-letters"), group, _TRANSACTION_TIMEOUT_MS, DEADLINE_SECONDS
         )
-        return Replayer(producer, self.log, markers, call)
+        return Replayer(producer, self._cluster, self.log, markers, call)
 
 
 def open_letters(settings: Settings) -> DeadLetters:
@@ -137,15 +130,6 @@ def open_letters(settings: Settings) -> DeadLetters:
             fix="run `atp-stream topics apply`, or correct topics.dead_letters",
         )
     return DeadLetters(settings, cluster.admin, found[topic].partitions)
-
-
-@contextmanager
-def errors_for_people() -> Iterator[None]:
-    """Turn what the streaming part raises into errors with exit codes."""
-    try:
-        yield
-    except StreamingError as failure:
-        raise _KINDS.get(type(failure), DataError)(failure.message, cause=failure.cause, fix=failure.fix) from failure
 
 
 def parse_id(text: str) -> Place:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TextIO
 
-from atp_stream.streaming.letters import Letter, Marker
-from atp_stream.tools.letter_causes import meaning, remedy
-from atp_stream.tools.letter_value import Shown
+from atp_stream.streaming.dead_letter_records import Letter, Marker
+from atp_stream.tools.dead_letters.causes import meaning, remedy
+from atp_stream.tools.dead_letters.value import Shown
 from atp_stream.tools.received import iso, printable
 from atp_stream.tools.terminal import console, is_fancy
 

@@ -7,17 +7,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from atp_stream.admin.streaming_errors import errors_for_people
 from atp_stream.errors import EXIT_OK, DataError, UsageError
 from atp_stream.observability import set_up_logging
 from atp_stream.settings import Settings
 from atp_stream.stages.records import SOURCE
-from atp_stream.streaming.letters import Letter, Marker, Place
-from atp_stream.streaming.replay import Markers, Replayer, Return, Verdict
+from atp_stream.streaming.dead_letter_records import Letter, Marker, Place
+from atp_stream.streaming.dead_letter_replay import Markers, Replayer, Return, Verdict
+from atp_stream.tools.dead_letters.check import Checker
+from atp_stream.tools.dead_letters.connection import DeadLetters, Wanted, open_letters
+from atp_stream.tools.dead_letters.value import Schemas, encoded, is_form
+from atp_stream.tools.dead_letters.view import moment
 from atp_stream.tools.feed_progress import progress_on
-from atp_stream.tools.letter_check import Checker
-from atp_stream.tools.letter_value import Schemas, encoded, is_form
-from atp_stream.tools.letter_view import moment
-from atp_stream.tools.letters import DeadLetters, Wanted, errors_for_people, open_letters
 from atp_stream.tools.received import printable
 from atp_stream.tools.stopping import Stop, stop_signals
 from atp_stream.tools.terminal import note
@@ -29,7 +30,7 @@ Agree = Callable[[int], None]
 """Asks whether so many letters are to be sent back; raises if not."""
 
 
-def run_replay(
+def run_resend(
     settings: Settings,
     wanted: Sequence[Place] | Wanted,
     value_from: Path | None,
@@ -167,5 +168,5 @@ class _Run:
 
 
 def _where(sent: Return) -> str:
-    place = f"[{sent.partition}]" if sent.partition >= 0 else ""
-    return f"to {sent.topic}{place}, {'mended' if sent.is_mended else 'as it was'}"
+    without = ", without its headers" if "headers" in sent.letter.cut else ""
+    return f"to {sent.topic}[{sent.partition}], {'mended' if sent.is_mended else 'as it was'}{without}"

@@ -7,13 +7,14 @@ import sys
 from collections import Counter, deque
 from typing import Final
 
+from atp_stream.admin.streaming_errors import errors_for_people
 from atp_stream.errors import EXIT_OK
 from atp_stream.observability import set_up_logging
 from atp_stream.settings import Settings
-from atp_stream.streaming.letters import Letter, Marker
+from atp_stream.streaming.dead_letter_records import Letter, Marker
+from atp_stream.tools.dead_letters.connection import DeadLetters, Wanted, open_letters
+from atp_stream.tools.dead_letters.view import Line, as_document, as_line, print_lines
 from atp_stream.tools.feed_progress import Show, progress_on
-from atp_stream.tools.letter_view import Line, as_document, as_line, print_lines
-from atp_stream.tools.letters import DeadLetters, Wanted, errors_for_people, open_letters
 from atp_stream.tools.terminal import note
 
 _SHOWN_ON_A_SCREEN: Final = 50
