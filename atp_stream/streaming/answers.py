@@ -10,8 +10,8 @@ from .bounded import Hung, bounded
 from .cluster import refuse
 from .errors import NotPermitted
 
-#: What librdkafka says of a connection that was in use, when it has lost it (also by a request that timed out). Behind the
-#: state it may add how many errors of the same kind it has kept to itself.
+#: What librdkafka says of a connection that was in use, when it has lost it (also by a request that timed out). Behind
+#: the state it may add how many errors of the same kind it has kept to itself.
 _FAILED, _WHILE_CONNECTED = "FAIL", re.compile(r"in state (UP|REAUTH)[,)]")
 
 _WRONG_ORDER = frozenset({KafkaError._CONFLICT, KafkaError._PREV_IN_PROGRESS})
