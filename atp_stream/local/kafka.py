@@ -22,8 +22,9 @@ _FORMAT_SECONDS = 60
 _ANSWER_SECONDS = 2
 
 #: One node can hold one replica. The rest makes a small machine quick: no pause before a group starts, small internal
-#: topics, transactions of dead producers cleaned up within a second, and a broker that crashed let in again after 3 s
-#: (until its session ends the controller takes it for a second broker). A topic that nobody planned is an error.
+#: topics, transactions of dead producers cleaned up within a second, and a broker that crashed let in again after 6 s
+#: (until its session ends the controller takes it for a second broker; with a shorter one a busy machine puts out a
+#: broker that lives). A topic that nobody planned is an error.
 _SINGLE_NODE = {
     "process.roles": "broker,controller",
     "node.id": "1",
@@ -39,7 +40,7 @@ _SINGLE_NODE = {
     "transaction.state.log.num.partitions": "10",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    "broker.session.timeout.ms": "3000",
+    "broker.session.timeout.ms": "6000",
     "broker.heartbeat.interval.ms": "500",
     "group.initial.rebalance.delay.ms": "0",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",

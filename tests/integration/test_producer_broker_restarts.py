@@ -14,7 +14,7 @@ from tests.streaming import in_background
 
 from .answers import Bench, behind_proxy
 
-KILLS = 3
+KILLS = 2
 
 #: Asks without end, as a worker's recovery does, and says how many answers there were; an end of its input ends it.
 ASK = """
