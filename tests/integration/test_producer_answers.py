@@ -15,6 +15,7 @@ from atp_stream.streaming.errors import ClusterUnreachable, NotPermitted
 from atp_stream.streaming.producer import Outcome
 from tests.faults.actions import Drop, Duplicate, ErrorCode, Hold, Watch
 from tests.faults.brokers import Brokers
+from tests.faults.transactions import described
 from tests.faults.wire import (
     ADD_OFFSETS_TO_TXN,
     ADD_PARTITIONS_TO_TXN,
@@ -204,8 +205,14 @@ def test_given_a_produce_that_failed_for_good_then_the_transaction_is_aborted(be
 def test_given_a_produce_that_timed_out_then_nothing_of_the_transaction_is_seen(bench: Bench) -> None:
     producer = bench.started(timeout_ms=1_500)
     bench.lane.on(PRODUCE, Drop(), response=False, times=None)
-    # Its transaction has timed out as well by then: the abort is refused, and a new producer finds out.
-    assert bench.transact(producer, b"one", 3) is Outcome.UNKNOWN
+    aborts = bench.lane.on(END_TXN, Hold(), response=False)
+    # Its transaction times out as well before the abort arrives: that is refused, and a new producer finds out.
+    with in_background(lambda: bench.transact(producer, b"one", 3)) as committing:
+        aborts.wait()
+        coordinator = bench.brokers.direct(bench.brokers.transaction_coordinator(bench.name))
+        until("the transaction timed out", lambda: described(coordinator, bench.name).state == "CompleteAbort")
+        aborts.release()
+        assert committing.result() is Outcome.UNKNOWN
     bench.lane.clear()
     bench.goes_on(producer, after=BEFORE, offset=1)
 
