@@ -51,15 +51,15 @@ def test_given_the_leader_is_paused_then_another_leads_until_it_is_resumed(broke
 def test_given_the_markers_to_a_broker_are_held_then_the_transaction_is_seen_when_they_are_released(
     brokers: Brokers, unique: str
 ) -> None:
-    brokers.create_topic(unique)
-    leader = brokers.leader(unique, 0)
-    # A coordinator elsewhere: to itself a broker sends over the network as well, but it need not.
-    name = next(name for n in range(99) if brokers.transaction_coordinator(name := f"{unique}-{n}") != leader)
+    brokers.create_topic(unique, 3)
+    # A leader elsewhere than the coordinator: to itself a broker sends over the network as well, but it need not.
+    coordinator = brokers.transaction_coordinator(unique)
+    partition, leader = next((n, at) for n in range(3) if (at := brokers.leader(unique, n)) != coordinator)
     rule = brokers.lane(BETWEEN).on(WRITE_TXN_MARKERS, Hold(), response=False, broker=leader)
-    producer = Producer({"bootstrap.servers": brokers.lane("lane").servers, "transactional.id": name})
+    producer = Producer({"bootstrap.servers": brokers.lane("lane").servers, "transactional.id": unique})
     producer.init_transactions(SECONDS)
     producer.begin_transaction()
-    producer.produce(unique, b"one")
+    producer.produce(unique, b"one", partition=partition)
     producer.commit_transaction(SECONDS)  # answered when it is decided, before the markers are written
     with in_background(lambda: consume(brokers.servers, unique, 1)) as consuming:
         rule.wait()

@@ -238,12 +238,16 @@ def test_on_a_terminal_it_draws_and_gives_the_terminal_back(running: LocalCluste
             seen.extend(os.read(master, 65_536))
         return text in seen
 
-    until("events are drawn", lambda: shows(b" committed "), lambda: seen.decode(errors="replace"), _SECONDS)
-    assert b"\x1b[?1049h" in seen
-    assert b"what went out last" in seen
-    os.killpg(process.pid, signal.SIGINT)
-    until("the summary is there", lambda: shows(b"out:  "), lambda: seen.decode(errors="replace"))
-    assert process.wait(_SECONDS) == 0
-    os.close(master)
+    try:
+        for what in (b"what went out last", b" committed "):
+            until("events are drawn", lambda what=what: shows(what), lambda: seen.decode(errors="replace"), _SECONDS)  # type: ignore[misc]
+        assert b"\x1b[?1049h" in seen
+        os.killpg(process.pid, signal.SIGINT)
+        until("the summary is there", lambda: shows(b"out:  "), lambda: seen.decode(errors="replace"))
+        assert process.wait(_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
     assert seen.index(b"\x1b[?1049l") < seen.index(b"out:  ")
     assert seen.rindex(b"\x1b[?25h") > seen.rindex(b"\x1b[?25l")

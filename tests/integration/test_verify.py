@@ -156,9 +156,10 @@ def _duplicate_output(deployment: Deployment) -> tuple[str, str, str]:
 
 
 def _output_with_a_wrong_number(deployment: Deployment) -> tuple[str, str, str]:
-    last = deployment.outputs()[-1]
+    outputs = deployment.outputs()
+    last = outputs[-1]
+    highest = max(int(each.header("sequence") or b"") for each in outputs if each.key == last.key)
     append(deployment, last.topic, last, headers=with_header(last, "sequence", b"999"))
-    highest = max(int(each.header("sequence") or b"") for each in deployment.outputs()[:-1] if each.key == last.key)
     return name(last), "output number", f"at most {highest}"
 
 
