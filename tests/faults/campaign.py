@@ -115,12 +115,9 @@ class Campaign:
 
     @staticmethod
     def _is_planted(scene: Scene, difference: Difference) -> bool:
-        """Whether it is a flipped bit that no worker has come upon yet.
-
-        A worker is told of it; a secondary, as which the checker reads, opens without a file that it cannot read.
-        """
+        """Whether it is a flipped bit that no worker has come upon yet."""
         flipped = {member.name for member in scene.members if member.flipped}
-        return difference.kind in (DAMAGED, "wrong local state") and difference.where.partition(",")[0] in flipped
+        return difference.kind == DAMAGED and difference.where.partition(",")[0] in flipped
 
     def _faults(self, scene: Scene, beats: Beats) -> None:
         """Inject a round of faults while events flow, and heal everything."""

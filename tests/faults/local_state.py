@@ -1,6 +1,5 @@
 """Workers' local state, read beside a worker that may be running."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -22,7 +21,7 @@ def read_stores(directories: Mapping[str, Path]) -> Iterator[Stored]:
 
 
 def _read(worker: str, path: Path) -> Stored:
-    """Read as a secondary, which sees what the owner has written and leaves its files alone.
+    """Read without the right to write, beside an owner that is quiet.
 
     A file that the owner does away with meanwhile makes it fail: then once more.
     """
@@ -45,17 +44,16 @@ def _read(worker: str, path: Path) -> Stored:
 
 
 def _entries(path: Path) -> dict[bytes, bytes]:
+    # Not as a secondary: that opens without a file that it cannot read, and its entries are missing in silence.
     options = rocksdict.Options(raw_mode=True)
-    options.set_max_open_files(-1)  # a secondary has to hold on to the files that it knows
-    with tempfile.TemporaryDirectory() as own:
-        store = rocksdict.Rdict(str(path), options, access_type=rocksdict.AccessType.secondary(own))
-        try:
-            entries, found = store.iter(), {}
-            entries.seek_to_first()
-            while entries.valid():
-                found[entries.key()] = entries.value()
-                entries.next()
-            entries.status()  # raises: at a damaged block it ends as it does at the last entry
-            return found
-        finally:
-            store.close()
+    store = rocksdict.Rdict(str(path), options, access_type=rocksdict.AccessType.read_only())
+    try:
+        entries, found = store.iter(), {}
+        entries.seek_to_first()
+        while entries.valid():
+            found[entries.key()] = entries.value()
+            entries.next()
+        entries.status()  # raises: at a damaged block it ends as it does at the last entry
+        return found
+    finally:
+        store.close()

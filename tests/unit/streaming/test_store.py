@@ -3,6 +3,7 @@
 import gc
 import resource
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import faust
@@ -184,6 +185,21 @@ def test_given_a_flipped_bit_in_the_data_when_read_then_it_is_found_and_the_next
     assert rebuilt.offset is None  # so that all of it is restored from the changelog
     assert list(rebuilt.items()) == []
     rebuilt.close()
+
+
+@pytest.mark.parametrize("part", range(20))
+def test_given_a_bit_flipped_anywhere_in_a_file_then_no_entry_is_missing_without_a_word(
+    tmp_path: Path, part: int
+) -> None:
+    path = tmp_path / "state-0.rocksdb"
+    file = with_an_sst_file(path)
+    content = bytearray(file.read_bytes())
+    content[len(content) * part // 20] ^= 1
+    file.write_bytes(content)
+    with suppress(StateUnusable):  # which is the word
+        state = PartitionState(path, rocksdict.Cache(1 << 20))
+        assert all(state.get(b"key-%d" % number) == b"x" * 100 for number in range(2000))
+        assert len(list(state.items())) == 2000
 
 
 def test_given_files_that_do_not_open_then_the_next_start_begins_anew(tmp_path: Path) -> None:
