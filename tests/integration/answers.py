@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclBinding, AclOperation, AclPermissionType
@@ -122,3 +123,12 @@ class Bench:
         admin = AdminClient({"bootstrap.servers": self.brokers.servers})
         rule = AclBinding(kind, name, ResourcePatternType.LITERAL, "User:*", "*", operation, AclPermissionType.DENY)
         admin.create_acls([rule])[rule].result(SECONDS)
+
+
+@pytest.fixture
+def bench(brokers: Brokers, unique: str) -> Iterator[Bench]:
+    """A topic of the test's own, behind the proxy of its module's `brokers`."""
+    brokers.create_topic(unique)
+    bench = Bench(brokers, unique)
+    yield bench
+    bench.lane.clear()

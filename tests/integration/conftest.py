@@ -1,5 +1,7 @@
-"""Fixtures of the tests of the whole pipeline."""
+"""Fixtures of the tests of the whole pipeline, and of those of the transactional producer's answers."""
 
-from tests.pipeline.fixtures import Deploy, deploy
+from tests.pipeline.fixtures import Deploy, deploy, own_cluster
 
-__all__ = ["Deploy", "deploy"]
+from .answers import bench
+
+__all__ = ["Deploy", "bench", "deploy", "own_cluster"]

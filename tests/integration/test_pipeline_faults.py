@@ -1,10 +1,7 @@
 """What hurts: kills in the middle of a transaction, pauses, an outage of the registry, a restart of the broker."""
 
 import shutil
-from pathlib import Path
 from urllib.parse import urlsplit
-
-import pytest
 
 from atp_stream.local import LocalCluster
 from tests.cluster import register
@@ -137,11 +134,6 @@ def goes_on(deployment: Deployment) -> None:
     """Wait until some of the feed has come through."""
     before = len(deployment.log(deployment.changes))
     until("the feed goes on", lambda: len(deployment.log(deployment.changes)) > before + 50, deployment.shown)
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> LocalCluster:
-    return LocalCluster.start(tmp_path / "cluster", owned=True)
 
 
 def test_given_a_feed_when_the_broker_is_killed_and_comes_back_then_the_worker_lives_and_the_result_is_right(

@@ -3,10 +3,7 @@
 import itertools
 import shutil
 import time
-from pathlib import Path
 from urllib.parse import urlsplit
-
-import pytest
 
 from atp_stream.local import LocalCluster
 from tests.cluster import register
@@ -163,11 +160,6 @@ def test_given_a_schema_that_is_not_known_when_the_registry_is_away_then_that_is
         check(answers)
         assert worker.stop() == 0
         assert FIRED not in worker.log()
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> LocalCluster:
-    return LocalCluster.start(tmp_path / "cluster", owned=True)
 
 
 def test_given_an_idle_worker_when_the_broker_is_killed_or_a_topic_deleted_then_it_lives_and_tells_until_it_is_back(

@@ -39,14 +39,6 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
 
 
 @pytest.fixture
-def bench(brokers: Brokers, unique: str) -> Iterator[Bench]:
-    brokers.create_topic(unique)
-    bench = Bench(brokers, unique)
-    yield bench
-    bench.lane.clear()
-
-
-@pytest.fixture
 def short_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that is not answered comes back sooner than it would, and still counts as slow."""
     monkeypatch.setattr("atp_stream.streaming.producer._CALL_SECONDS", 2.1)

@@ -37,14 +37,6 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         yield running
 
 
-@pytest.fixture
-def bench(brokers: Brokers, unique: str) -> Iterator[Bench]:
-    brokers.create_topic(unique)
-    bench = Bench(brokers, unique)
-    yield bench
-    bench.lane.clear()
-
-
 def asked(brokers: Brokers, api_key: int, name: str) -> int:
     """Return the broker that such a request of the producer goes to."""
     if api_key == PRODUCE:

@@ -23,14 +23,6 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Brokers]:
         yield running
 
 
-@pytest.fixture
-def bench(brokers: Brokers, unique: str) -> Iterator[Bench]:
-    brokers.create_topic(unique)
-    bench = Bench(brokers, unique)
-    yield bench
-    bench.lane.clear()
-
-
 def aborted(bench: Bench, producer: TransactionalProducer) -> tuple[list[bytes], int]:
     bench.opened(producer, b"one")
     assert producer.abort()

@@ -26,3 +26,9 @@ def deploy(cluster: LocalCluster, unique: str, tmp_path: Path) -> Iterator[Deplo
             return stack.enter_context(Deployment(name=name, directory=directory, **options))
 
         yield make
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> LocalCluster:
+    """A Kafka and a registry of the test's own, to be killed: used in a `with`."""
+    return LocalCluster.start(tmp_path / "cluster", owned=True)
