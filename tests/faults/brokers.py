@@ -151,10 +151,6 @@ class Brokers:
         """Return the way through the proxy that has the name."""
         return self.proxy.lane(name)
 
-    def data_directory(self, node: int) -> Path:
-        """Return where the broker keeps its logs of topics."""
-        return self._nodes[node].data
-
     def log(self, node: int) -> Path:
         """Return the log file of the broker's present run."""
         return self._nodes[node].log

@@ -21,7 +21,7 @@ _TICK_SECONDS = 0.01
 
 
 class Feed:
-    """Publishes in a thread of its own, `rate` events a second. Made anew, or renewed, it goes on with new items.
+    """Publishes in a thread of its own, `rate` events a second. Made anew, it goes on with new items.
 
     A broker that is away for a while only delays it: what was made waits and arrives once, in its order. What it makes
     follows from the seed; how much, from how long it runs.
@@ -29,13 +29,12 @@ class Feed:
 
     def __init__(self, publisher: Publisher, seed: int, rate: float = 100.0, items: int = 40) -> None:
         self.rate = rate
-        self._publisher, self._items = publisher, items
+        self._publisher = publisher
         self._random = random.Random(seed)
         self._maker = Maker(publisher, self._random, items)
         self._producer = self._new_producer()
         self._counts = {topic: source.partitions for topic, source in publisher.sources.items()}
         self._stop = threading.Event()
-        self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._failures: list[BaseException] = []
         #: How many records it has handed to its producer, and how many of them that gave up on.
@@ -62,11 +61,6 @@ class Feed:
         self._thread.start()
         return self
 
-    def renew(self) -> None:
-        """Go on with new items, as from here on."""
-        with self._lock:
-            self._maker = Maker(self._publisher, self._random, self._items)
-
     def stop(self) -> None:
         """End, and wait until all that was made lies in the topics or is given up. Raises `Unsettled` if neither."""
         self._stop.set()
@@ -87,9 +81,7 @@ class Feed:
                 due, last = due + (now - last) * self.rate, now
                 while due >= 1 and not self._stop.is_set():
                     due -= 1
-                    with self._lock:
-                        made = self._maker.make()
-                    self._send(made)
+                    self._send(self._maker.make())
                 self._producer.poll(0)
         except BaseException as failure:
             self._failures.append(failure)
