@@ -1,11 +1,12 @@
 """What hurts: kills in the middle of a transaction, pauses, an outage of the registry, a restart of the broker."""
 
 import shutil
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from atp_stream.local import LocalCluster
 from tests.cluster import register
-from tests.faults.hanging import end_hanging
+from tests.faults.brokers import Brokers
 from tests.pipeline.core import STOCK, writer_schema
 from tests.pipeline.deployment import Deployment
 from tests.pipeline.log import Log, read
@@ -136,18 +137,19 @@ def goes_on(deployment: Deployment) -> None:
     until("the feed goes on", lambda: len(deployment.log(deployment.changes)) > before + 50, deployment.shown)
 
 
-def test_given_a_feed_when_the_broker_is_killed_and_comes_back_then_the_worker_lives_and_the_result_is_right(
-    deploy: Deploy, own_cluster: LocalCluster
+def test_given_a_feed_when_brokers_are_killed_in_turn_and_come_back_then_the_worker_lives_and_the_result_is_right(
+    deploy: Deploy, tmp_path: Path
 ) -> None:
-    with own_cluster:
-        deployment = deploy(servers=own_cluster.bootstrap_servers, registry_url=own_cluster.registry_url)
+    # Three: without a leader, Kafka 4.3 may undo a part of what it has committed (KAFKA-20734, docs/guarantees.md).
+    with Brokers(tmp_path / "kafka", 3, []) as brokers:
+        deployment = deploy(servers=brokers.servers, replication=3)
         worker = deployment.worker().start().ready()
         with deployment.feeding(seed=12):
             goes_on(deployment)
-            for _ in range(2):
-                own_cluster.kafka.kill()
-                own_cluster.kafka.restart()
-                end_hanging(own_cluster.bootstrap_servers)  # a broker of its own may leave some (KAFKA-20734)
+            for broker in brokers.ids[:2]:
+                brokers.kill(broker)
+                goes_on(deployment)
+                brokers.start(broker)
                 goes_on(deployment)
         deployment.verify()
         assert worker.runs
