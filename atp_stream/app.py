@@ -99,8 +99,8 @@ def _options(settings: Settings) -> Options:
         session_timeout=worker.session_timeout_seconds,
         outputs=tuple(topic for topic, _ in OUTPUT_TOPICS.values()),
         watchdog=worker.watchdog_seconds,
-        web_host=worker.web_host,
-        web_port=worker.web_port,
+        web_host=settings.web.host,
+        web_port=settings.web.port,
     )
 
 
@@ -156,9 +156,9 @@ def _explained(failure: BaseException, settings: Settings) -> AppError:
         return described(failure, settings.registry)
     if isinstance(failure, OSError) and failure.errno == errno.EADDRINUSE:
         return TemporaryError(
-            f"port {settings.worker.web_port} was taken while the worker started",
+            f"port {settings.web.port} was taken while the worker started",
             cause=str(failure),
-            setting="worker.web_port",
+            setting="web.port",
             fix="start the worker again; unless the port was set explicitly, a free one is then chosen",
         )
     if isinstance(failure, OSError) and failure.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):

@@ -96,17 +96,17 @@ def _data_dir(loaded: LoadedSettings) -> Iterator[Finding]:
 
 
 def _web_port(loaded: LoadedSettings) -> Iterator[Finding]:
-    host, port = loaded.settings.worker.web_host, loaded.settings.worker.web_port
+    host, port = loaded.settings.web.host, loaded.settings.web.port
     if not port or is_free(host, port):
         yield Finding("web_port", "ok", f"{host}:{port} is free" if port else "any free port")
-    elif loaded.origin("worker.web_port").kind == "default":
+    elif loaded.origin("web.port").kind == "default":
         yield Finding("web_port", "ok", f"{host}:{port} is taken; a worker chooses a free one")
     else:
         yield Finding(
             "web_port",
             "fail",
             f"{host}:{port} is taken",
-            "stop the program that listens there, or leave worker.web_port unset",
+            "stop the program that listens there, or leave web.port unset",
             ConfigurationError.exit_code,
         )
 

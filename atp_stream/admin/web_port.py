@@ -5,7 +5,7 @@ import socket
 
 from atp_stream.errors import ConfigurationError, PermissionDeniedError, TemporaryError
 
-SETTING = "worker.web_port"
+SETTING = "web.port"
 
 
 def is_free(host: str, port: int) -> bool:
@@ -28,8 +28,8 @@ def is_free(host: str, port: int) -> bool:
         raise ConfigurationError(
             f"cannot listen on {host}",
             cause=(error.strerror or str(error)).lower(),
-            setting="worker.web_host",
-            fix="set worker.web_host to an address of this machine, such as 127.0.0.1",
+            setting="web.host",
+            fix="set web.host to an address of this machine, such as 127.0.0.1",
         ) from None
     return True
 
@@ -46,7 +46,7 @@ def free_port(host: str, port: int, *, explicit: bool) -> int:
             f"port {port} on {host} is taken",
             cause="another program listens there",
             setting=SETTING,
-            fix="stop that program, choose another port, or leave worker.web_port unset: a free port is then chosen",
+            fix="stop that program, choose another port, or leave web.port unset: a free port is then chosen",
         )
     is_free(host, 0)
     family, _, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]

@@ -25,7 +25,7 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
     from atp_stream.admin.web_port import free_port
     from atp_stream.settings.load import Flag
 
-    flags = {"worker.web_port": web_port, "worker.data_dir": data_dir, "worker.log_level": log_level}
+    flags = {"web.port": web_port, "worker.data_dir": data_dir, "worker.log_level": log_level}
     loaded = state.load(
         [
             Flag(name, value, "--" + name.partition(".")[2].replace("_", "-"))
@@ -34,10 +34,10 @@ def worker(state: State, web_port: int | None, data_dir: Path | None, log_level:
         ]
     )
     settings = with_cluster(loaded.settings)
-    host, wanted = settings.worker.web_host, settings.worker.web_port
+    host, wanted = settings.web.host, settings.web.port
     with held(settings.worker.data_dir) as directory:
-        port = free_port(host, wanted, explicit=loaded.origin("worker.web_port").kind != "default")
-        settings = settings.replaced({"worker.data_dir": directory, "worker.web_port": port})
+        port = free_port(host, wanted, explicit=loaded.origin("web.port").kind != "default")
+        settings = settings.replaced({"worker.data_dir": directory, "web.port": port})
         check_start(settings, note)
         if port != wanted:
             note(f"web view: port {wanted} is taken, using {port}" if wanted else f"web view: using port {port}")

@@ -212,8 +212,13 @@ class WorkerSettings(Section):
     dead_letters_per_minute: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    web_host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
-    web_port: Annotated[int, Field(ge=0, le=65535)] = 6066
+
+
+class WebSettings(Section):
+    """The worker's web server: query API, board, health and metrics."""
+
+    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 6066
 
 
 class Settings(BaseSettings):
@@ -227,6 +232,7 @@ class Settings(BaseSettings):
     channels: Annotated[tuple[ChannelCode, ...], Field(min_length=1)] = ("POS", "ECOM", "WHOLESALE", "MARKETPLACE")
     policy: PolicySettings = PolicySettings()
     worker: WorkerSettings = WorkerSettings()
+    web: WebSettings = WebSettings()
 
     @classmethod
     def settings_customise_sources(
@@ -241,7 +247,7 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     def replaced(self, changes: Mapping[str, Any]) -> "Settings":
-        """Return a copy with the settings in `changes` ("worker.web_port" -> value) replaced, unchecked."""
+        """Return a copy with the settings in `changes` ("web.port" -> value) replaced, unchecked."""
         copy = self
         for name, value in changes.items():
             section, key = name.split(".")

@@ -24,10 +24,10 @@ class DemoWorker:
     def __init__(self, settings: Settings, directory: Path) -> None:
         self._directory: Final = directory
         self.log: Final = directory / "worker.log"
-        worker = settings.worker
+        web = settings.web
         self._address: Final = (
-            _TO_CONNECT.get(worker.web_host, worker.web_host),
-            free_port(worker.web_host, worker.web_port, explicit=False),
+            _TO_CONNECT.get(web.host, web.host),
+            free_port(web.host, web.port, explicit=False),
         )
         self._settings: Final = settings.replaced({"worker.data_dir": directory / "worker"})
         self._process: Process | None = None

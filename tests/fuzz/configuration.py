@@ -26,7 +26,7 @@ _KEYS: Final = (*known_names(), "policy.channels.ECOM.limit", "policy.channels.E
     "policy.channels.ECOM.on_shortage", "topics.sources.x.event", "topics.sources.x.encoding",
     "topics.sources.x.keyed_by_item", 'policy.channels."\U0001f4e6".limit', 'policy.channels."a.b".limit',
     'policy.channels.""', 'topics.sources."a b".event', "policy", "kafka", "topics.sources", "policy.channels", "x.y",
-    "kafka.bootstrap_servers.x", "worker.web_port.a.b", "channels.x",
+    "kafka.bootstrap_servers.x", "web.port.a.b", "channels.x",
 )  # fmt: skip
 _TOML: Final = (
     "1", "0", "-1", "6066", "65536", "1e5", "1.5", "nan", "inf", "-inf", "true", "2026-01-01", "07:32:00", '""', '"x"',
@@ -103,7 +103,7 @@ def _check(loaded: LoadedSettings) -> None:
         assert code in settings.channels
         assert Decimal(policy.by_channel[code].protected).scaleb(-2) == rules.protected
     assert 6 <= settings.worker.session_timeout_seconds <= 300
-    assert 0 <= settings.worker.web_port <= 65535
+    assert 0 <= settings.web.port <= 65535
 
 
 def _check_exact(settings: Settings, path: tuple[str, ...], given: Any) -> None:
@@ -153,7 +153,7 @@ def mutate(data: bytes, random: Random) -> bytes:
 def seeds() -> list[bytes]:
     """The settings that come with the project, and short ones."""
     files = [path.read_bytes() for path in sorted((_ROOT / "config").glob("*.toml"))]
-    return [*files, b"", b"[worker]\nweb_port = 7000\n", b"\x00ATP_WORKER__WEB_PORT=7000\x00ATP_CHANNELS=ECOM,POS"]
+    return [*files, b"", b"[web]\nport = 7000\n", b"\x00ATP_WEB__PORT=7000\x00ATP_CHANNELS=ECOM,POS"]
 
 
 SETTINGS: Final = Target("settings", 3, seeds, run, mutate)

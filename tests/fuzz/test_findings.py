@@ -203,10 +203,10 @@ def _problems(tmp_path: Path, file: str, **environment: str) -> list[AppError]:
 @pytest.mark.parametrize(
     ("line", "cause"),
     [
-        ("worker.web_port = 1e9999999999999999999", "a number in it is too large"),
+        ("web.port = 1e9999999999999999999", "a number in it is too large"),
         # Would be made an integer of, digit by digit.
         ("topics.replication_factor = 1e999999999999999999", "a number in it is too large"),
-        (f"worker.web_port = {'9' * 5000}", "Exceeds the limit"),
+        (f"web.port = {'9' * 5000}", "Exceeds the limit"),
         (f"channels = {'[' * 3000}{']' * 3000}", "it is nested too deep"),
     ],
     ids=["exponent", "for-ever", "digits", "nesting"],
@@ -227,9 +227,7 @@ def test_given_a_variable_that_the_parser_gives_up_on_when_loaded_then_it_is_sai
     assert problem.message == "policy.channels is not valid JSON"
 
 
-@pytest.mark.parametrize(
-    "name", ["policy.safety_stock", "registry.url", "worker.web_port", "worker.dead_letters_per_minute"]
-)
+@pytest.mark.parametrize("name", ["policy.safety_stock", "registry.url", "web.port", "worker.dead_letters_per_minute"])
 def test_given_a_number_too_large_to_be_written_when_loaded_then_its_setting_is_named(
     name: str, tmp_path: Path
 ) -> None:

@@ -32,7 +32,7 @@ def options(cluster: LocalCluster, unique: str) -> list[str]:
         "kafka.start_timeout_seconds": 0,
         "registry.url": cluster.registry_url,
         "worker.application_id": unique,
-        "worker.web_port": 0,
+        "web.port": 0,
         "topics.changes": f"{unique}.changes",
         "topics.dead_letters": f"{unique}.dead-letters",
         "topics.state_partitions": 2,

@@ -58,7 +58,7 @@ def environment(cluster: LocalCluster, unique: str) -> dict[str, str]:
         "ATP_KAFKA__BOOTSTRAP_SERVERS": cluster.bootstrap_servers,
         "ATP_REGISTRY__URL": cluster.registry_url,
         "ATP_WORKER__APPLICATION_ID": unique,
-        "ATP_WORKER__WEB_PORT": "0",
+        "ATP_WEB__PORT": "0",
         "ATP_TOPICS__CHANGES": f"{unique}.changes",
         "ATP_TOPICS__DEAD_LETTERS": f"{unique}.dead-letters",
         "ATP_TOPICS__STATE_PARTITIONS": "2",

@@ -51,12 +51,12 @@ def test_without_any_source_everything_has_a_default() -> None:
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default() -> None:
-    text = '[worker]\nlog_level = "debug"\nweb_port = 7000\nemit = "latest_per_batch"\n'
-    environment = {"ATP_WORKER__LOG_LEVEL": "warning", "ATP_WORKER__WEB_PORT": "7001"}
-    loaded = load(text, environment, flags=[Flag("worker.web_port", 7002, "--web-port")])
+    text = '[worker]\nlog_level = "debug"\nemit = "latest_per_batch"\n[web]\nport = 7000\n'
+    environment = {"ATP_WORKER__LOG_LEVEL": "warning", "ATP_WEB__PORT": "7001"}
+    loaded = load(text, environment, flags=[Flag("web.port", 7002, "--web-port")])
     worker = loaded.settings.worker
-    assert (worker.web_port, worker.log_level, worker.emit) == (7002, "warning", "latest_per_batch")
-    assert str(loaded.origin("worker.web_port")) == "--web-port"
+    assert (loaded.settings.web.port, worker.log_level, worker.emit) == (7002, "warning", "latest_per_batch")
+    assert str(loaded.origin("web.port")) == "--web-port"
     assert str(loaded.origin("worker.log_level")) == "ATP_WORKER__LOG_LEVEL in the environment"
     assert str(loaded.origin("worker.emit")) == "atp.toml:4"
     assert str(loaded.origin("worker.log_format")) == "default"
@@ -110,8 +110,8 @@ def test_sources_given_in_a_file_replace_the_preset_ones_and_single_values_can_b
         ("[kafka]\nbootstrap_server = []\n", {}, "unknown setting kafka.bootstrap_server"),
         ("[kafak]\nx = 1\n", {}, "unknown setting kafak"),
         ("[policy.channels.POS]\nlimits = 1\n", {}, "did you mean policy.channels.POS.limit"),
-        ("", {"ATP_WORKER__WEBPORT": "1"}, "did you mean ATP_WORKER__WEB_PORT"),
-        ("", {"ATP_WORKER__WEB_PORT__X": "1"}, "unknown setting ATP_WORKER__WEB_PORT__X"),
+        ("", {"ATP_WEB__PROT": "1"}, "did you mean ATP_WEB__PORT"),
+        ("", {"ATP_WEB__PORT__X": "1"}, "unknown setting ATP_WEB__PORT__X"),
     ],
 )
 def test_an_unknown_key_is_an_error_with_the_nearest_known_ones(
@@ -202,7 +202,7 @@ def test_backorder_is_refused_as_not_yet_built() -> None:
         ('channels = ["POS", "POS"]\n', "channels names 'POS' twice"),
         ('channels = [" POS"]\n', "without spaces around them"),
         ("[worker]\nsession_timeout_seconds = 5\n", "6 or more"),
-        ("[worker]\nweb_port = 70000\n", "65535 or less"),
+        ("[web]\nport = 70000\n", "65535 or less"),
         ("worker = 3\n", "worker is a group of settings"),
         ('[kafka]\nbootstrap_servers = ["host"]\n', "one or more HOST:PORT"),
         ('[kafka]\nbootstrap_servers = "host:1"\n', "it must be a list"),
@@ -254,20 +254,20 @@ def test_a_settings_file_that_cannot_be_read_is_named(content: bytes | None, exp
 
 def test_settings_are_frozen() -> None:
     with pytest.raises(ValidationError):
-        Settings().worker.web_port = 1
+        Settings().web.port = 1
 
 
 def test_settings_built_in_code_read_nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ATP_WORKER__WEB_PORT", "1")
-    monkeypatch.setenv("WORKER", '{"web_port": 2}')
+    monkeypatch.setenv("ATP_WEB__PORT", "1")
+    monkeypatch.setenv("WEB", '{"port": 2}')
     settings = Settings(worker=WorkerSettings(emit="latest_per_batch"))
-    assert settings.worker.web_port == 6066
+    assert settings.web.port == 6066
 
 
 def test_replaced_changes_single_settings_of_a_copy() -> None:
     settings = Settings()
-    changed = settings.replaced({"worker.web_port": 1, "kafka.bootstrap_servers": ("a:1",)})
-    assert (changed.worker.web_port, changed.kafka.bootstrap_servers) == (1, ("a:1",))
+    changed = settings.replaced({"web.port": 1, "kafka.bootstrap_servers": ("a:1",)})
+    assert (changed.web.port, changed.kafka.bootstrap_servers) == (1, ("a:1",))
     assert settings == Settings()
 
 

@@ -35,7 +35,8 @@ CHANGED = {
         "safety_stock": "12.50",
         "channels": {"POS": {"protected": "0.10"}, "Größe, 大": {"limit": "9999999999999999.99"}},
     },
-    "worker": {"emit": "latest_per_batch", "web_port": 0, "log_format": "json"},
+    "worker": {"emit": "latest_per_batch", "log_format": "json"},
+    "web": {"port": 0},
 }
 
 
@@ -62,7 +63,7 @@ def test_a_path_arrives_from_wherever_it_was_meant(
 def test_what_has_its_default_stays_a_default(empty: Path) -> None:
     environment = environment_of(Settings(), empty, {})
     assert environment == {"ATP_CONFIG": str(empty)}
-    assert load_settings(environment=environment).origin("worker.web_port").kind == "default"
+    assert load_settings(environment=environment).origin("web.port").kind == "default"
 
 
 def test_files_and_variables_that_the_settings_came_from_do_not_count_again(

@@ -36,4 +36,4 @@ def test_zero_asks_for_any_free_port() -> None:
 def test_an_address_of_another_machine_is_a_wrong_setting() -> None:
     with pytest.raises(ConfigurationError) as caught:
         free_port("192.0.2.1", 6066, explicit=False)
-    assert caught.value.setting == "worker.web_host"
+    assert caught.value.setting == "web.host"

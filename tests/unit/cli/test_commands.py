@@ -50,7 +50,7 @@ def test_a_worker_gets_its_options_and_holds_its_data_directory(cli: Cli, home: 
     assert (result.code, result.out) == (0, "")
     assert settings.worker.data_dir == home / "state"
     assert settings.worker.log_level == "debug"
-    assert result.err == f"web view: using port {settings.worker.web_port}\n"
+    assert result.err == f"web view: using port {settings.web.port}\n"
     assert holder(home / "state") is None
 
 
@@ -64,8 +64,8 @@ def test_a_second_worker_on_one_machine_gets_a_directory_and_a_port_of_its_own(c
     (settings,) = started
     assert result.code == 0
     assert settings.worker.data_dir == workers_root() / "2"
-    assert settings.worker.web_port != 6066
-    assert result.err == f"web view: port 6066 is taken, using {settings.worker.web_port}\n"
+    assert settings.web.port != 6066
+    assert result.err == f"web view: port 6066 is taken, using {settings.web.port}\n"
 
 
 @pytest.mark.parametrize("error", [TemporaryError, UnavailableError, DataError])

@@ -46,7 +46,7 @@ def hanging_up() -> Iterator[str]:
 
 
 def test_what_needs_no_cluster_is_looked_at_without_one(home: Path) -> None:
-    found = findings(home, {"worker.web_port": 0})
+    found = findings(home, {"web.port": 0})
     assert {name: found[name].status for name in ("settings", "data_dir", "web_port")} == {
         "settings": "ok",
         "data_dir": "ok",
@@ -97,7 +97,7 @@ def test_a_data_directory_that_is_held_is_found_with_its_holder(home: Path) -> N
 
 def test_a_port_that_is_set_and_taken_is_found(home: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        found = findings(home, {"worker.web_port": server.getsockname()[1]})
+        found = findings(home, {"web.port": server.getsockname()[1]})
     assert (found["web_port"].status, found["web_port"].exit_code) == ("fail", 78)
 
 

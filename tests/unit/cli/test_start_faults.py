@@ -166,7 +166,7 @@ def test_a_bug_is_called_one(cli: Cli, monkeypatch: pytest.MonkeyPatch, snapshot
 
 
 def test_with_json_an_error_is_one_document_on_stderr(cli: Cli, snapshot: SnapshotAssertion) -> None:
-    result = cli("topics", "check", "--json", "--set", "worker.emit=never", "--set", "worker.web_port=x")
+    result = cli("topics", "check", "--json", "--set", "worker.emit=never", "--set", "web.port=x")
     assert shown(result) == snapshot
 
 
