@@ -58,7 +58,7 @@ def test_a_flag_wins_over_the_environment_over_the_file_over_the_default() -> No
     assert (loaded.settings.web.port, worker.log_level, worker.emit) == (7002, "warning", "latest_per_batch")
     assert str(loaded.origin("web.port")) == "--web-port"
     assert str(loaded.origin("worker.log_level")) == "ATP_WORKER__LOG_LEVEL in the environment"
-    assert str(loaded.origin("worker.emit")) == "atp.toml:4"
+    assert str(loaded.origin("worker.emit")) == "atp.toml:3"
     assert str(loaded.origin("worker.log_format")) == "default"
 
 
