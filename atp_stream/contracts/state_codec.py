@@ -1,9 +1,10 @@
 """State to bytes and back, for the local store and the changelog: deterministic, so equal states are equal bytes.
 
 A version byte, then MessagePack: an item as ``[sequence, {location: {channel: [on hand, as of]}}, {channel: reserved},
-{channel: [available, reserved]}]`` with the keys of every map in order; a reservation as ``[status, channel, quantity,
-allocation id, releases]``. Quantities are hundredths, times epoch milliseconds. A change of either form gets a new
-version, and a decoder for the old one as long as such state may exist.
+{channel: [available, reserved]}, [event id, kind, timestamp] of the last change or nil]`` with the keys of every map in
+order; a reservation as ``[status, channel, quantity, allocation id, releases]``. Quantities are hundredths, times epoch
+milliseconds. A change of either form gets a new version, and a decoder for the old one as long as such state may exist.
+Version 1 had no last change.
 """
 
 from typing import Final, TypeVar
@@ -11,14 +12,24 @@ from typing import Final, TypeVar
 import msgspec
 
 from atp_stream.contracts.errors import StateFormatError
-from atp_stream.domain.state import ItemState, Reservation, Status, Stock
+from atp_stream.domain.state import Cause, ItemState, Reservation, Status, Stock
 
-VERSION: Final = b"\x01"
+VERSION: Final = b"\x02"
+_OLD: Final = b"\x01"
 
 _T = TypeVar("_T")
 
 _encode = msgspec.msgpack.Encoder(order="sorted").encode
 _item: Final = msgspec.msgpack.Decoder(
+    tuple[
+        int,
+        dict[str, dict[str, tuple[int, int]]],
+        dict[str, int],
+        dict[str, tuple[int, int]],
+        tuple[str, str, int] | None,
+    ]
+)
+_old_item: Final = msgspec.msgpack.Decoder(
     tuple[int, dict[str, dict[str, tuple[int, int]]], dict[str, int], dict[str, tuple[int, int]]]
 )
 _reservation: Final = msgspec.msgpack.Decoder(tuple[Status, str, int, str | None, tuple[str, ...]])
@@ -30,12 +41,18 @@ def encode_item(item: ItemState) -> bytes:
         location: {channel: (stock.on_hand, stock.as_of) for channel, stock in places.items()}
         for location, places in item.on_hand.items()
     }
-    return VERSION + _encode((item.sequence, on_hand, item.reserved, item.emitted))
+    cause = item.changed
+    changed = None if cause is None else (cause.event_id, cause.kind, cause.timestamp)
+    return VERSION + _encode((item.sequence, on_hand, item.reserved, item.emitted, changed))
 
 
 def decode_item(data: bytes) -> ItemState:
     """Return the state of an item. Raises ``StateFormatError``."""
-    sequence, on_hand, reserved, emitted = _decode(_item, data)
+    if data[:1] == _OLD:
+        sequence, on_hand, reserved, emitted = _decode(_old_item, data)
+        changed = None
+    else:
+        sequence, on_hand, reserved, emitted, changed = _decode(_item, data)
     return ItemState(
         {
             location: {channel: Stock(*stock) for channel, stock in places.items()}
@@ -44,6 +61,7 @@ def decode_item(data: bytes) -> ItemState:
         reserved,
         emitted,
         sequence,
+        None if changed is None else Cause(*changed),
     )
 
 
@@ -66,7 +84,7 @@ def decode_reservation(data: bytes) -> Reservation:
 
 
 def _decode(decoder: "msgspec.msgpack.Decoder[_T]", data: bytes) -> _T:
-    if data[:1] != VERSION:
+    if data[:1] not in (VERSION, _OLD):
         raise StateFormatError(f"state of version {data[:1].hex() or '(nothing)'}, this program reads {VERSION.hex()}")
     try:
         return decoder.decode(memoryview(data)[1:])

@@ -53,6 +53,25 @@ def supply_of(on_hand: Mapping[str, Mapping[str, Stock]]) -> Supply:
     return Supply(dedicated, shared, magnitude)
 
 
+class HeldBack(NamedTuple):
+    """Why a channel may not promise all that it has on hand and not reserved. No part is negative."""
+
+    safety_stock: Quantity
+    reserved_by_others: Quantity
+    """Of the shared stock, by other channels."""
+    protected_for_others: Quantity
+    """Of the shared stock that is free."""
+    over_limit: Quantity
+    short: Quantity
+    """Promised, or to be kept as safety stock, and not there."""
+
+    @property
+    def total(self) -> Quantity:
+        """The parts in one: on hand less available and reserved. Negative where more is promised than is there."""
+        *held, short = self
+        return sum(held) - short
+
+
 class Balance:
     """Supply against what is reserved, under a policy: answers for any channel at the same small cost.
 
@@ -90,13 +109,27 @@ class Balance:
 
     def available(self, channel: str) -> Quantity:
         """Return what the channel may still promise; never negative."""
-        available = self._own_free(channel)
-        if self._free > 0:
-            available += pos(self._free - self._kept_for(channel))
+        available = self._unlimited(channel)
         pool = self._pools.get(channel)
         if pool is None or pool.limit is None:
             return available
         return pos(min(available, pool.limit - self._reserved.get(channel, 0)))
+
+    def _unlimited(self, channel: str) -> Quantity:
+        available = self._own_free(channel)
+        if self._free > 0:
+            available += pos(self._free - self._kept_for(channel))
+        return available
+
+    def held_back(self, channel: str) -> HeldBack:
+        """Return what stands between what the channel has on hand and what it may promise or has reserved."""
+        return HeldBack(
+            safety_stock=self._safety_stock,
+            reserved_by_others=sum(used for other, used in self._shared_used.items() if other != channel),
+            protected_for_others=min(self._kept_for(channel), pos(self._free)),
+            over_limit=self._unlimited(channel) - self.available(channel),
+            short=pos(-self._free) + pos(-self._dedicated.get(channel, 0)),
+        )
 
     def shortage_reason(self, channel: str, quantity: Quantity) -> ShortageReason:
         """Name the constraint that bound for a quantity greater than ``available(channel)``.

@@ -19,7 +19,7 @@ from atp_stream.domain.events import (
 from atp_stream.domain.ids import allocation_id
 from atp_stream.domain.policy import Policy
 from atp_stream.domain.quantity import MAX, Quantity
-from atp_stream.domain.state import SHARED, ItemState, Reservation, Stock
+from atp_stream.domain.state import SHARED, Cause, ItemState, Reservation, Stock
 
 
 class Outcome(StrEnum):
@@ -72,7 +72,7 @@ def _stock_changed(item: ItemState, _: Reservation | None, event: StockAvailabil
     if supply.magnitude > MAX:
         return _ignored(item, Outcome.OUT_OF_RANGE)
     changed = ItemState(on_hand, item.reserved, item.emitted, item.sequence)
-    return _settle(changed, supply, event.channel, policy, Outcome.CHANGED)
+    return _settle(changed, event, supply, event.channel, policy, Outcome.CHANGED)
 
 
 def _reservation_created(
@@ -88,11 +88,12 @@ def _reservation_created(
         allocation = allocation_id(event.tenant_id, event.item_id, event.reservation_id)
         committed = AllocationCommitted(allocation, channel, quantity)
         entry = Reservation("committed", channel, quantity, allocation)
-        return _settle(_reserve(item, channel, quantity), supply, channel, policy, Outcome.COMMITTED, committed, entry)
+        reserved = _reserve(item, channel, quantity)
+        return _settle(reserved, event, supply, channel, policy, Outcome.COMMITTED, committed, entry)
     reason = balance.shortage_reason(channel, quantity)
     denied = ReservationDenied(event.reservation_id, channel, quantity, available, reason)
     entry = Reservation("denied", channel, quantity, None)
-    return _settle(item, supply, channel, policy, Outcome.DENIED, denied, entry)
+    return _settle(item, event, supply, channel, policy, Outcome.DENIED, denied, entry)
 
 
 def _reservation_released(
@@ -114,7 +115,7 @@ def _reservation_released(
         entry = Reservation("closed", channel, 0, allocation)
     released = AllocationReleased(allocation, channel, given_back, event.reason)
     changed = _reserve(item, channel, -given_back)
-    return _settle(changed, supply_of(item.on_hand), channel, policy, Outcome.RELEASED, released, entry)
+    return _settle(changed, event, supply_of(item.on_hand), channel, policy, Outcome.RELEASED, released, entry)
 
 
 _Rule: TypeAlias = Callable[[ItemState, Reservation | None, Any, Policy], Decision]
@@ -139,6 +140,7 @@ def _reserve(item: ItemState, channel: str, quantity: Quantity) -> ItemState:
 
 def _settle(
     item: ItemState,
+    event: Input,
     supply: Supply,
     named: str | None,
     policy: Policy,
@@ -163,6 +165,7 @@ def _settle(
         if item.emitted.get(channel) != pair:
             news[channel] = pair
             facts.append(AvailabilityCalculated(channel, available, reserved))
-    if news:
-        item = ItemState(item.on_hand, item.reserved, {**item.emitted, **news}, item.sequence)
-    return Decision(item, reservation, tuple(facts), outcome)
+    emitted = {**item.emitted, **news} if news else item.emitted
+    cause = Cause(event.event_id, event.kind, event.timestamp)
+    settled = ItemState(item.on_hand, item.reserved, emitted, item.sequence, cause)
+    return Decision(settled, reservation, tuple(facts), outcome)

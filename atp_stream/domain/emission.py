@@ -37,7 +37,7 @@ def emit(
             for sequence, fact in enumerate(facts, item.sequence + 1)
         ]
     )
-    return ItemState(item.on_hand, item.reserved, item.emitted, item.sequence + len(outputs)), outputs
+    return ItemState(item.on_hand, item.reserved, item.emitted, item.sequence + len(outputs), item.changed), outputs
 
 
 def latest_only(decided: Iterable[Decided]) -> list[Decided]:

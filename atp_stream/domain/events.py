@@ -16,6 +16,7 @@ from atp_stream.domain.quantity import Quantity
 class StockAvailabilityChanged:
     """The quantity physically present at a place, absolute; ``channel`` None: shared by all channels."""
 
+    kind: ClassVar = "StockAvailabilityChangedEvent"
     event_id: str
     timestamp: int
     tenant_id: str
@@ -30,6 +31,7 @@ class StockAvailabilityChanged:
 class ReservationCreated:
     """A demand that Core has created. ``quantity`` is positive; no rule looks at the location."""
 
+    kind: ClassVar = "ReservationCreatedEvent"
     event_id: str
     timestamp: int
     tenant_id: str
@@ -47,6 +49,7 @@ class ReservationCreated:
 class ReservationReleased:
     """A demand, or ``quantity`` (positive) of it, that has gone. The channel is that of the reservation."""
 
+    kind: ClassVar = "ReservationReleasedEvent"
     event_id: str
     timestamp: int
     tenant_id: str

@@ -22,6 +22,16 @@ class Stock:
 
 
 @dataclass(frozen=True, slots=True)
+class Cause:
+    """The input that something goes back to, and when it was, by its own timestamp."""
+
+    event_id: str
+    kind: str
+    """The event's type, such as ``ReservationCreatedEvent``."""
+    timestamp: int
+
+
+@dataclass(frozen=True, slots=True)
 class ItemState:
     """An item of one tenant: sums only, so that an event costs the same however many reservations are open."""
 
@@ -33,6 +43,8 @@ class ItemState:
     """By channel: the ``(available, reserved)`` last emitted. Its keys are the channels known so far."""
     sequence: int
     """The number of the last event emitted; 0 before the first."""
+    changed: Cause | None = None
+    """The last input that was not ignored; None before the first, and until the next where state is of version 1."""
 
 
 NEW_ITEM: Final = ItemState(on_hand={}, reserved={}, emitted={}, sequence=0)

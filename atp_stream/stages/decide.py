@@ -19,6 +19,7 @@ from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import SourceTopic
+from atp_stream.stages.notes import Decided
 from atp_stream.stages.records import event_to_decide, resolve_schemas, traceparent_of
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition, Record
@@ -73,14 +74,14 @@ class Decide:
                 transaction.refuse(
                     record, ErrorClass.QUANTITY_OUT_OF_RANGE, "the item's on hand in sum is outside decimal(18,2)"
                 )
-            elif self._every_change:
-                self._emit(batch, key, event, decision.facts, traceparent_of(record), transaction)
-            elif decision.facts:
-                batch.later.setdefault(key, []).append((event, decision.facts, traceparent_of(record)))
+            elif self._every_change or not decision.facts:
+                self._emit(batch, key, record, event, decision.outcome, decision.facts, transaction)
+            else:
+                batch.later.setdefault(key, []).append((record, event, decision))
         for key, decided in batch.later.items():
-            kept = latest_only((event, facts) for event, facts, _ in decided)
-            for (event, facts), (_, _, trace) in zip(kept, decided, strict=True):
-                self._emit(batch, key, event, facts, trace, transaction)
+            kept = latest_only((event, decision.facts) for _, event, decision in decided)
+            for (event, facts), (record, _, decision) in zip(kept, decided, strict=True):
+                self._emit(batch, key, record, event, decision.outcome, facts, transaction)
         batch.write()
 
     def _check_claim(self, record: Record, key: bytes, is_new: bool) -> None:
@@ -98,15 +99,19 @@ class Decide:
         self,
         batch: "_Batch",
         key: bytes,
+        record: Record,
         event: Input,
+        outcome: Outcome,
         facts: Sequence[Fact],
-        trace: bytes | None,
         transaction: Transaction,
     ) -> None:
         batch.items[key], outputs = emit(batch.items[key], event, facts, self._policy)
-        for output in outputs:
-            topic, value, headers = self._encoder.encode(output, trace)
-            transaction.produce(topic, value, key, headers)
+        if outputs:
+            trace = traceparent_of(record)
+            for output in outputs:
+                topic, value, headers = self._encoder.encode(output, trace)
+                transaction.produce(topic, value, key, headers)
+        transaction.note(Decided(record, event, outcome, outputs))
 
 
 class _Batch:
@@ -118,7 +123,7 @@ class _Batch:
         self._loaded: dict[bytes, ItemState] = {}
         self._reservations: dict[bytes, Reservation] = {}
         #: For `latest_per_batch`: what was decided and is not emitted yet, by item key.
-        self.later: dict[bytes, list[tuple[Input, tuple[Fact, ...], bytes | None]]] = {}
+        self.later: dict[bytes, list[tuple[Record, Input, Decision]]] = {}
 
     def load(self, key: bytes) -> bool:
         """Load the item with this key. Returns whether nothing is known of it yet."""

@@ -10,6 +10,7 @@ from atp_stream.contracts.errors import BadInput
 from atp_stream.contracts.inputs import InputDecoder
 from atp_stream.contracts.keys import item_key
 from atp_stream.settings import SourceTopic
+from atp_stream.stages.notes import Ingested
 from atp_stream.stages.records import ENCODING, SOURCE, check_header_names, check_size, resolve_schemas
 from atp_stream.streaming.records import Partition, Record
 from atp_stream.streaming.transaction import Transaction
@@ -43,4 +44,5 @@ class Ingest:
             # The client takes a name up to its first zero byte: "encoding\0" would arrive as ours.
             own = [header for header in record.headers if header[0].partition("\0")[0] not in (ENCODING, SOURCE)]
             headers = [self._encoding, (SOURCE, f"{place}{record.offset}".encode()), *own]
+            transaction.note(Ingested(record, event))
             transaction.produce(self._changes, record.value, item_key(event.tenant_id, event.item_id), headers)

@@ -22,6 +22,7 @@ from .activity import Activity
 from .consumer_thread import ConsumerThread, RebalanceListener
 from .errors import NotPermitted, StateMismatch
 from .gate import Fetch, Gate
+from .lease import Lease
 from .reach import Reach
 from .records import Record
 
@@ -60,6 +61,7 @@ class Consumer(driver.Consumer):
         thread = ConsumerThread(self, loop=self.loop, beacon=self.beacon)
         thread.gate, thread.sources, thread.most_waiting = self.gate, self.sources, self.most_waiting
         thread.activity, thread.reach = self.activity, Reach(self.topics)
+        thread.lease = Lease(self.app.conf.broker_session_timeout)
         return thread
 
     @property

@@ -18,6 +18,8 @@ from typing_extensions import override
 from .activity import Activity, Doing
 from .gate import Fetch, Gate
 from .header_names import read_any_header_name
+from .lag import Lag, lag_of, partition_counts
+from .lease import Lease
 from .membership import Membership
 from .reach import Reach
 from .records import Partition
@@ -69,8 +71,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     most_waiting: int
     activity: Activity
     reach: Reach
-    #: At least so many records wait at the broker, as of the last look; 0 while there are none.
-    behind: int = 0
+    lease: Lease
+    #: How far each partition that is read is behind, as of the last look; those that are held back are not in it.
+    lag: Mapping[Partition, Lag] = {}  # never changed, only replaced
+    #: How many partitions each source topic has, all workers' together, as of the last look.
+    counts: Mapping[str, int] = {}
     _is_blind: bool = False
 
     @override
@@ -99,13 +104,18 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
-        consumer._client.send = self.reach.watched(consumer._client.send)
+        consumer._client.send = self.lease.watched(self.reach.watched(consumer._client.send))
         return consumer
 
     def membership(self) -> Membership:
         """Return what the coordinator knows this worker as; generation -1 while it is not a member."""
         coordinator = self._ensure_consumer()._coordinator
         return Membership(coordinator.generation, coordinator.member_id)
+
+    @property
+    def behind(self) -> int:
+        """At least so many records wait at the broker, as of the last look; 0 while there are none."""
+        return sum(each.records for each in self.lag.values())
 
     @property
     def is_under_way(self) -> bool:
@@ -129,10 +139,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
     async def _look(self) -> None:
         try:
             consumer = self._ensure_consumer()
-            self.behind = _behind(consumer, self.sources)
+            self.lag = lag_of(consumer, self.sources)
+            self.counts = partition_counts(consumer._client, self.sources)
             await self.reach.look(consumer._client)
         except Exception:  # whoever only looks ends no worker, nor do old findings: the watchdog acts on them
-            self.behind = 0
+            self.lag = {}
             self.reach.forget()
             if not self._is_blind:
                 self._is_blind = True
@@ -202,23 +213,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):
         opening.fetched += 1
         by_partition = {Partition(tp.topic, tp.partition): found for tp, found in records.items()}
         return Fetch(opening, opening.fetched, by_partition)
-
-
-def _behind(consumer: aiokafka.AIOKafkaConsumer, sources: frozenset[str]) -> int:
-    """Return how far the consumer is behind the last stable offsets that fetches have told of.
-
-    What is held back by an open transaction does not count: nobody can read it yet.
-    """
-    subscription = consumer._subscription.subscription
-    assignment = subscription.assignment if subscription is not None else None
-    if assignment is None or not assignment.active:
-        return 0
-    states = [assignment.state_value(tp) for tp in assignment.tps if tp.topic in sources]
-    return sum(
-        max(0, state.lso - state.position)
-        for state in states
-        if state.lso is not None and state.has_valid_position and not state.paused
-    )
 
 
 def _raise_errors(consumer: aiokafka.AIOKafkaConsumer) -> None:

@@ -17,6 +17,7 @@ from confluent_kafka import TopicPartition
 from faust.types import StreamT
 
 from .activity import Activity, Doing
+from .committed import Committed
 from .dead_letters import FloodGuard
 from .errors import NoProgress
 from .gate import Fetch, Gate, Opening
@@ -79,6 +80,8 @@ class Engine:
     most_records: int
     #: Called when a transaction did not commit: recovery has to settle offsets and state before anything is fetched.
     on_lost: Callable[[], None] = lambda: None
+    #: Told of each transaction once it is committed and written. They must be quick; an exception ends the worker.
+    observers: list[Callable[[Committed], None]] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: Next offset of each stateful source topic, by table partition, as committed. Set by recovery.
@@ -118,14 +121,16 @@ class Engine:
             offsets = [TopicPartition(*partition, records[-1].offset + 1) for partition, records in batch.items()]
             with self.activity.doing(Doing.COMMITTING):
                 outcome = await asyncio.to_thread(self.producer.commit, offsets, opening.membership)
+            committed = time.perf_counter()
             self.counters.seconds_processing += processed - began
-            self.counters.seconds_committing += time.perf_counter() - processed
+            self.counters.seconds_committing += committed - processed
             size = sum(map(len, batch.values()))
             if outcome is Outcome.COMMITTED:
                 self._write(transaction)
                 self.activity.committed = time.monotonic()
                 self.counters.transactions += 1
                 self.counters.records += size
+                self._tell(batch, transaction, (began, processed, committed))
             else:
                 log.warning("a transaction of %d records ended %s: reading them again", size, outcome.value)
                 transaction.withdraw()
@@ -143,6 +148,21 @@ class Engine:
             if outcome is not Outcome.COMMITTED or not self.producer.is_ready:
                 self.gate.close()
                 self.on_lost()
+
+    def _tell(self, batch: Batch, transaction: Transaction, times: tuple[float, float, float]) -> None:
+        """Tell the observers of a transaction. times: when it began, was filled, and was committed."""
+        began, processed, committed = times
+        written = time.perf_counter()
+        told = Committed(
+            batch,
+            transaction.notes,
+            transaction.refused,
+            processed - began,
+            committed - processed,
+            written - committed,
+        )
+        for observe in self.observers:
+            observe(told)
 
     async def close(self) -> None:
         """Let the transaction in hand end, and take no more; one that the cluster does not answer is left open."""

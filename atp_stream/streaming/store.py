@@ -18,6 +18,7 @@ from faust.types import TP
 from typing_extensions import override
 
 from .errors import StateUnusable
+from .state_size import StateSize, size_of
 
 log = logging.getLogger(__name__)
 
@@ -92,13 +93,25 @@ class PartitionState:
 
     def items(self, prefix: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         """Iterate over the application's entries whose key begins with `prefix`, in the order of the keys."""
+        for key, value in self.items_from(prefix):
+            if not key.startswith(prefix):
+                return
+            yield key, value
+
+    def items_from(self, first: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Iterate over the application's entries from the key `first` on, in the order of the keys."""
         entries: Any = self._db.iter()
-        entries.seek(prefix)
-        while entries.valid() and (key := entries.key()).startswith(prefix):
+        entries.seek(first)
+        while entries.valid():
+            key = entries.key()
             if not key.startswith(OWN_PREFIX):
                 yield key, entries.value()
             entries.next()
         self._try(entries.status)  # at a damaged block it ends as it does at the last entry
+
+    def size(self) -> StateSize:
+        """Return how much is held here."""
+        return size_of(self._db)
 
     def close(self) -> None:
         """Close the files; nothing may be read or written afterwards."""

@@ -1,6 +1,6 @@
 """One transaction as the stages see it: records to produce, and the state of a partition to read and change."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from confluent_kafka import KafkaError, Message
 
@@ -48,11 +48,14 @@ class Transaction:
         flood: FloodGuard,
     ) -> None:
         self.produce = producer.produce
+        self._notes: list[object] = []
+        #: Tell this to the observers of commits, if the transaction commits.
+        self.note = self._notes.append
+        self.refused: list[tuple[Record, str]] = []
         self._producer = producer
         self._state = state
         self._dead_letters_topic = dead_letters_topic
         self._flood = flood
-        self._refused = 0
         self.touched: dict[int, StateChanges] = {}
         #: By touched table partition, as written to its changelog.
         self.watermarks: Mapping[int, Mapping[str, int]] = {}
@@ -70,13 +73,18 @@ class Transaction:
         Raises `DeadLetterFlood` above the set rate: then nothing of the batch is committed.
         """
         self._flood.count(record, code, message)
-        self._refused += 1
+        self.refused.append((record, code))
         value, key, headers = dead_letter(record, code, message)
         self.produce(self._dead_letters_topic, value, key, headers)
 
+    @property
+    def notes(self) -> Sequence[object]:
+        """What was noted, in order."""
+        return self._notes
+
     def withdraw(self) -> None:
         """Undo what counting this transaction has changed: it did not commit, and its records will be read again."""
-        self._flood.forget(self._refused)
+        self._flood.forget(len(self.refused))
 
     def write_changelog(self, changelog: str, watermarks: Mapping[int, Mapping[str, int]]) -> None:
         """Produce what was changed, one record per key, and then the watermark record of each touched partition."""

@@ -96,6 +96,11 @@ class Watchdog:
         """Return for how many seconds that loop has not run; 0: it does, or need not."""
         return self._pings[name].silent
 
+    @property
+    def still(self) -> float:
+        """For how many seconds nothing has moved, or a loop has not run, that should have: at `seconds` it fires."""
+        return max(self._still, *(ping.silent for ping in self._pings.values()))
+
     def start(self) -> None:
         """Begin to look, in a thread that goes on until the process has ended: its last steps may hang too."""
         threading.Thread(target=self._run, daemon=True, name="watchdog").start()

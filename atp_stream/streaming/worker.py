@@ -23,6 +23,7 @@ from .dead_letters import FloodGuard
 from .engine import Engine, Source
 from .gate import Gate
 from .health_check import HealthCheck, Registry, watch
+from .inspection import Inspection
 from .membership import check_format
 from .origins import Origins, describe_topics, establish
 from .producer import TransactionalProducer
@@ -90,6 +91,7 @@ class Worker:
             most_records=options.most_records,
             activity=activity,
         )
+        self.inspection = Inspection(self.app, self.engine, options.partitions)
         self._wire(sources)
         self._watch(registry)
 

@@ -1,5 +1,7 @@
 """State in store and changelog: nothing is lost, equal states are equal bytes, damage is never taken for state."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +9,7 @@ from hypothesis import strategies as st
 from atp_stream.contracts.errors import StateFormatError
 from atp_stream.contracts.state_codec import decode_item, decode_reservation, encode_item, encode_reservation
 from atp_stream.domain.quantity import MAX
-from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation, Stock
+from atp_stream.domain.state import NEW_ITEM, Cause, ItemState, Reservation, Stock
 
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 quantities = st.integers(-MAX, MAX)
@@ -20,6 +22,7 @@ items = st.builds(
     st.dictionaries(ids, quantities, max_size=4),
     st.dictionaries(ids, st.tuples(quantities, quantities), max_size=4),
     st.integers(0, 2**62),
+    st.none() | st.builds(Cause, ids, ids, times),
 )
 reservations = st.builds(
     Reservation,
@@ -30,7 +33,13 @@ reservations = st.builds(
     st.lists(ids, max_size=3).map(tuple),
 )
 
-ITEM = ItemState({"l-1": {"": Stock(15000, 5), "ECOM": Stock(-1, 6)}}, {"ECOM": 3000}, {"ECOM": (12000, 3000)}, 7)
+ITEM = ItemState(
+    {"l-1": {"": Stock(15000, 5), "ECOM": Stock(-1, 6)}},
+    {"ECOM": 3000},
+    {"ECOM": (12000, 3000)},
+    7,
+    Cause("e-1", "ReservationCreatedEvent", 6),
+)
 RESERVATION = Reservation("committed", "ECOM", 500, "alloc-001")
 
 
@@ -40,6 +49,7 @@ def _reversed(item: ItemState) -> ItemState:
         dict([*item.reserved.items()][::-1]),
         dict([*item.emitted.items()][::-1]),
         item.sequence,
+        item.changed,
     )
 
 
@@ -60,16 +70,25 @@ def test_a_reservation_comes_back_as_it_was(reservation: Reservation) -> None:
 
 
 def test_stored_bytes_do_not_change_within_a_version() -> None:
-    assert encode_item(NEW_ITEM).hex(" ") == "01 94 00 80 80 80"
+    assert encode_item(NEW_ITEM).hex(" ") == "02 95 00 80 80 80 c0"
     assert encode_item(ITEM) == bytes.fromhex(
-        "01 94 07 81a36c2d31 82 a0 92cd3a9805 a445434f4d 92ff06 81a445434f4dcd0bb8 81a445434f4d92cd2ee0cd0bb8"
+        "02 95 07 81a36c2d31 82 a0 92cd3a9805 a445434f4d 92ff06 81a445434f4dcd0bb8 81a445434f4d92cd2ee0cd0bb8"
+        "93a3652d31b7" + b"ReservationCreatedEvent".hex() + "06"
     )
     assert encode_reservation(RESERVATION) == bytes.fromhex(
-        "01 95 a9636f6d6d6974746564 a445434f4d cd01f4 a9616c6c6f632d303031 90"
+        "02 95 a9636f6d6d6974746564 a445434f4d cd01f4 a9616c6c6f632d303031 90"
     )
 
 
-@pytest.mark.parametrize("data", [b"", b"\x00", b"\x02" + encode_item(ITEM)[1:], b"\xff\xff"])
+def test_state_of_version_1_is_read_and_does_not_know_what_changed_it() -> None:
+    old = bytes.fromhex(
+        "01 94 07 81a36c2d31 82 a0 92cd3a9805 a445434f4d 92ff06 81a445434f4dcd0bb8 81a445434f4d92cd2ee0cd0bb8"
+    )
+    assert decode_item(old) == replace(ITEM, changed=None)
+    assert decode_reservation(b"\x01" + encode_reservation(RESERVATION)[1:]) == RESERVATION
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00", b"\x03" + encode_item(ITEM)[1:], b"\xff\xff"])
 def test_state_of_another_version_is_refused(data: bytes) -> None:
     for decode in (decode_item, decode_reservation):
         with pytest.raises(StateFormatError, match="version"):
@@ -80,6 +99,8 @@ def test_state_of_another_version_is_refused(data: bytes) -> None:
     "data",
     [
         b"\x01",
+        b"\x02",
+        b"\x01" + encode_item(ITEM)[1:],
         encode_item(ITEM)[:-1],
         encode_item(ITEM) + b"\x00",
         encode_item(ITEM).replace(b"ECOM", b"\xff\xff\xff\xff"),
@@ -96,6 +117,6 @@ def test_damaged_state_is_refused(data: bytes) -> None:
 def test_random_bytes_are_state_or_refused(data: bytes) -> None:
     for decode in (decode_item, decode_reservation):
         try:
-            decode(b"\x01" + data)
+            decode(bytes([1 + len(data) % 2]) + data)
         except StateFormatError:
             continue

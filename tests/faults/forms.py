@@ -15,7 +15,7 @@ from tests.pipeline.oracle import output_schema
 
 WATERMARK = b"/watermark"
 STORED_UP_TO = b"/offset"
-_VERSION = b"\x01"
+_VERSION = b"\x02"
 
 
 def escaped(name: str) -> str:
@@ -67,7 +67,7 @@ def item_value(item: Item) -> bytes | None:
         on_hand.setdefault(location, {})[channel or ""] = [hundredths(amount), as_of]
     committed = {channel: hundredths(amount) for channel, amount in item.committed.items()}
     emitted = {channel: [hundredths(amount) for amount in pair] for channel, pair in item.emitted.items()}
-    return _packed([item.sequence, on_hand, committed, emitted])
+    return _packed([item.sequence, on_hand, committed, emitted, item.changed])
 
 
 def reservation_value(held: Held) -> bytes:

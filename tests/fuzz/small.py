@@ -11,7 +11,7 @@ from atp_stream.contracts.state_codec import (
     encode_item,
     encode_reservation,
 )
-from atp_stream.domain.state import ItemState, Reservation, Stock
+from atp_stream.domain.state import Cause, ItemState, Reservation, Stock
 from atp_stream.streaming.dead_letters import dead_letter
 from tests.unit.stages.harness import Consumed
 
@@ -53,6 +53,7 @@ _ITEM: Final = ItemState(
     {"ECOM": 3000},
     {"ECOM": (12000, 3000), "POS": (0, 0)},
     70000,
+    Cause("e-3", "StockAvailabilityChangedEvent", 1767323045000),
 )
 _RESERVATION: Final = Reservation("committed", "ECOM", 500, "alloc-001", ("e-1", "e-2"))
 

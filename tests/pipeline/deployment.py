@@ -206,8 +206,9 @@ class Deployment(Publisher):
             if not item.places and not item.expected:
                 continue
             value = state[key]
-            sequence, _, reserved, emitted = msgspec.msgpack.decode(value[1:])
+            sequence, _, reserved, emitted, changed = msgspec.msgpack.decode(value[1:])
             assert sequence == len(item.expected)
+            assert changed == item.changed
             ours = {channel: amount for channel, amount in reserved.items() if amount}
             assert ours == {code: int(item.reserved(code) * 100) for code in item.emitted if item.reserved(code)}
             theirs = {code: [int(amount * 100) for amount in pair] for code, pair in item.emitted.items()}

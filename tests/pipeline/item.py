@@ -57,6 +57,8 @@ class Item:
     emitted: dict[str, tuple[Decimal, Decimal]] = field(default_factory=dict)
     expected: list[dict[str, Any]] = field(default_factory=list)
     sequence: int = 0
+    #: Event id, kind and timestamp of the last input that was not ignored.
+    changed: list[Any] | None = None
 
     def reserved(self, channel: str) -> Decimal:
         return self.committed.get(channel, ZERO)
@@ -114,6 +116,7 @@ class Item:
             if took is None:
                 return True
             channel = took
+        self.changed = [event["eventId"], kind, event["timestamp"]]
         channels = set(self.emitted) | ({channel} if channel else set())
         if any(its is None for _, its in self.places):
             channels |= set(self.policy.channels)

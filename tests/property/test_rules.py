@@ -19,8 +19,9 @@ from atp_stream.domain.events import (
     StockAvailabilityChanged,
 )
 from atp_stream.domain.policy import Policy
+from atp_stream.domain.pools import pools
 from atp_stream.domain.quantity import MAX
-from atp_stream.domain.state import NEW_ITEM, Stock
+from atp_stream.domain.state import NEW_ITEM, ItemState, Stock
 from tests.property.histories import CODES, History, Item, histories, policies, run
 from tests.property.reference import Figures, Reference, available, plain, reason, units
 
@@ -51,6 +52,21 @@ def test_availability_and_reason_are_those_of_the_formula(
     assert units(may_promise) == available(figures, policy, channel)
     if quantity > may_promise:
         assert balance.shortage_reason(channel, quantity) == reason(figures, policy, channel, units(quantity))
+
+
+@settings(max_examples=400, deadline=None)
+@given(PLACES, RESERVED, policies())
+def test_on_hand_is_available_and_reserved_and_held_back_in_every_channel(
+    on_hand: dict[str, dict[str, Stock]], reserved: dict[str, int], policy: Policy
+) -> None:
+    item, figures = ItemState(on_hand, reserved, {}, 0), _figures(on_hand, reserved)
+    for channel, pool in pools(item, policy, CODES).items():
+        assert units(pool.on_hand) == figures.dedicated[channel] + figures.shared
+        assert units(pool.available) == available(figures, policy, channel)
+        assert pool.reserved == reserved.get(channel, 0)
+        assert pool.on_hand == pool.available + pool.reserved + pool.held_back.total
+        assert min(pool.held_back) >= 0
+        assert units(pool.held_back.reserved_by_others) == figures.all_shared_used() - figures.shared_used(channel)
 
 
 @FEW

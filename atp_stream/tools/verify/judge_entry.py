@@ -81,9 +81,11 @@ def _compare(key: bytes, entry: ItemEntry, replayed: bytes | None, all_: Circums
     ours, theirs = decode_item(replayed), entry.state
     if not all_.every_change:
         # How many outputs there are depends on where batches were cut.
-        ours = ItemState(ours.on_hand, ours.reserved, ours.emitted, theirs.sequence)
+        ours = ItemState(ours.on_hand, ours.reserved, ours.emitted, theirs.sequence, ours.changed)
         if encode_item(ours) == encode_item(theirs):
             return
+    if ours.changed != theirs.changed and theirs.changed is not None:  # None: the entry is of version 1
+        findings.add(key, "table: the input that last changed it", ours.changed, theirs.changed, entry.where)
     for name in ("sequence", "on_hand", "reserved", "emitted"):
         expected, found = getattr(ours, name), getattr(theirs, name)
         if expected == found:

@@ -163,7 +163,7 @@ class Replay:
                 self._scratch.put(row, packed)
         if not decision.facts:
             return item
-        return ItemState(item.on_hand, item.reserved, item.emitted, item.sequence + len(decision.facts))
+        return ItemState(item.on_hand, item.reserved, item.emitted, item.sequence + len(decision.facts), item.changed)
 
     def write(self) -> None:
         """Write what is held to disk."""

@@ -47,6 +47,7 @@ class Written:
 
     produced: list[tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]] = field(default_factory=list)
     refused: list[tuple[Record, str, str]] = field(default_factory=list)
+    notes: list[Any] = field(default_factory=list)
     table: State = field(default_factory=State)
 
     def state(self, partition: int) -> State:
@@ -54,6 +55,9 @@ class Written:
 
     def produce(self, topic: str, value: bytes | None, key: bytes | None, headers: Any = ()) -> None:
         self.produced.append((topic, value, key, list(headers)))
+
+    def note(self, told: object) -> None:
+        self.notes.append(told)
 
     def refuse(self, record: Record, code: str, message: str) -> None:
         self.refused.append((record, code, message))

@@ -58,6 +58,23 @@ def test_given_a_duplicate_when_decided_then_neither_event_nor_entry_follows() -
     assert after.table.entries == entries
 
 
+@pytest.mark.parametrize("mode", ["every_change", "latest_per_batch"])
+def test_given_inputs_when_decided_then_each_is_noted_with_its_outcome_and_what_went_out(mode: Emit) -> None:
+    records = [_stock("150.00"), _reservation("30.00"), _reservation("30.00"), _stock("9.00", timestamp=0)]
+    notes = run(_decide(mode), records, Written()).notes
+    by_record = [next(note for note in notes if note.record is record) for record in records]
+    assert [note.outcome.value for note in by_record] == ["changed", "committed", "duplicate", "stale"]
+    assert sorted(output.sequence for note in notes for output in note.outputs) == [
+        *range(1, 4 - (mode != "every_change"))
+    ]
+    assert by_record[0].event.event_id == "s-1"
+
+
+def test_given_a_refused_input_when_decided_then_nothing_is_noted() -> None:
+    written = run(_decide(), [Consumed(b"no Avro", KEY, AVRO)], Written())
+    assert (len(written.refused), written.notes) == (1, [])
+
+
 def test_given_a_trace_when_decided_then_every_event_carries_it() -> None:
     record = Consumed(sample(STOCK), KEY, [*AVRO, ("traceparent", b"00-abc-def-01")])
     written = run(_decide(), [record], Written())
