@@ -26,7 +26,7 @@ _item: Final = msgspec.msgpack.Decoder(
         dict[str, dict[str, tuple[int, int]]],
         dict[str, int],
         dict[str, tuple[int, int]],
-        tuple[str, str, int] | None,
+        Cause | None,
     ]
 )
 _old_item: Final = msgspec.msgpack.Decoder(
@@ -41,9 +41,7 @@ def encode_item(item: ItemState) -> bytes:
         location: {channel: (stock.on_hand, stock.as_of) for channel, stock in places.items()}
         for location, places in item.on_hand.items()
     }
-    cause = item.changed
-    changed = None if cause is None else (cause.event_id, cause.kind, cause.timestamp)
-    return VERSION + _encode((item.sequence, on_hand, item.reserved, item.emitted, changed))
+    return VERSION + _encode((item.sequence, on_hand, item.reserved, item.emitted, item.changed))
 
 
 def decode_item(data: bytes) -> ItemState:
@@ -61,7 +59,7 @@ def decode_item(data: bytes) -> ItemState:
         reserved,
         emitted,
         sequence,
-        None if changed is None else Cause(*changed),
+        changed,
     )
 
 

@@ -109,25 +109,22 @@ class Balance:
 
     def available(self, channel: str) -> Quantity:
         """Return what the channel may still promise; never negative."""
-        available = self._unlimited(channel)
+        available = self._own_free(channel)
+        if self._free > 0:
+            available += pos(self._free - self._kept_for(channel))
         pool = self._pools.get(channel)
         if pool is None or pool.limit is None:
             return available
         return pos(min(available, pool.limit - self._reserved.get(channel, 0)))
 
-    def _unlimited(self, channel: str) -> Quantity:
-        available = self._own_free(channel)
-        if self._free > 0:
-            available += pos(self._free - self._kept_for(channel))
-        return available
-
     def held_back(self, channel: str) -> HeldBack:
         """Return what stands between what the channel has on hand and what it may promise or has reserved."""
+        unlimited = self._own_free(channel) + pos(self._free - self._kept_for(channel))
         return HeldBack(
             safety_stock=self._safety_stock,
             reserved_by_others=sum(used for other, used in self._shared_used.items() if other != channel),
             protected_for_others=min(self._kept_for(channel), pos(self._free)),
-            over_limit=self._unlimited(channel) - self.available(channel),
+            over_limit=unlimited - self.available(channel),
             short=pos(-self._free) + pos(-self._dedicated.get(channel, 0)),
         )
 

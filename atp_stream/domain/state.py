@@ -5,7 +5,7 @@ The mappings are never changed in place: a rule makes new ones of those that it 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from atp_stream.domain.quantity import Quantity
 
@@ -21,8 +21,7 @@ class Stock:
     as_of: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """The input that something goes back to, and when it was, by its own timestamp."""
 
     event_id: str
