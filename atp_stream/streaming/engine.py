@@ -9,14 +9,15 @@ import heapq
 import itertools
 import logging
 import time
-from collections.abc import AsyncIterable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from confluent_kafka import TopicPartition
 from faust.types import StreamT
 
 from .activity import Activity, Doing
+from .arrivals import arrivals
 from .committed import Committed
 from .dead_letters import FloodGuard
 from .errors import NoProgress
@@ -30,6 +31,9 @@ log = logging.getLogger(__name__)
 
 #: More than a broker restart or a row of rebalances brings about.
 _MOST_LOST_IN_A_ROW = 20
+
+#: After so long whatever else runs on the loop gets its turn.
+_TURN_SECONDS = 0.005
 
 Batch = dict[Partition, list[Record]]
 
@@ -92,7 +96,7 @@ class Engine:
 
     async def run(self, stream: StreamT[Fetch]) -> None:
         """Process the stream for as long as it lasts."""
-        async for fetches in _drained(stream, self.most_records):
+        async for fetches in arrivals(stream, self.most_records):
             await self.process(fetches)
 
     async def process(self, fetches: Sequence[Fetch]) -> None:
@@ -116,7 +120,7 @@ class Engine:
                 self.counters.dropped += sum(map(len, batch.values()))
                 return
             began = time.perf_counter()
-            transaction = self._fill(batch)
+            transaction = await self._fill(batch)
             processed = time.perf_counter()
             offsets = [TopicPartition(*partition, records[-1].offset + 1) for partition, records in batch.items()]
             with self.activity.doing(Doing.COMMITTING):
@@ -189,8 +193,12 @@ class Engine:
                 batch.setdefault(partition, []).extend(records)
         return batch
 
-    def _fill(self, batch: Batch) -> Transaction:
-        """Begin a transaction and let the stages fill it. On an exception it is aborted: nothing is committed."""
+    async def _fill(self, batch: Batch) -> Transaction:
+        """Begin a transaction and let the stages fill it. On an exception it is aborted: nothing is committed.
+
+        Between partitions whatever else runs on the loop gets its turn: a batch may take long, and queries wait.
+        """
+        turn = time.perf_counter()
         assert self.store is not None
         transaction = Transaction(self.producer, self.store.partition, self.dead_letters, self.flood)
         self.producer.begin()
@@ -200,6 +208,9 @@ class Engine:
                 source.stage.process(partition, records, transaction)
                 if source.stateful:
                     transaction.state(partition.number)  # touched, even if every record was a dead letter
+                if time.perf_counter() - turn > _TURN_SECONDS:
+                    await asyncio.sleep(0)
+                    turn = time.perf_counter()
             transaction.write_changelog(self.changelog, self._watermarks_after(batch))
         except BaseException:
             self.producer.hurry()  # the worker ends: the loop is not held up for a broker that does not answer
@@ -237,18 +248,3 @@ class Engine:
                 raise RuntimeError(f"committed, but the changelog offset of partition {number} is not known")
             changes.state.write(changes.changed, changes.offset)
             self.watermarks[number] = transaction.watermarks[number]
-
-
-async def _drained(stream: StreamT[Fetch], most_records: int) -> AsyncIterable[list[Fetch]]:
-    """Yield what has arrived: the fetch that ended the wait, and those that queued up behind it meanwhile."""
-    async for event in stream.events():
-        fetch: Any = event.value
-        yield [fetch, *_queued(stream, most_records - fetch.weight)]
-
-
-def _queued(stream: StreamT[Fetch], room: int) -> Iterator[Fetch]:
-    queue: Any = stream.channel.queue  # type: ignore[attr-defined]
-    while room > 0 and not queue.empty():
-        fetch: Fetch = queue.get_nowait().value
-        room -= fetch.weight
-        yield fetch

@@ -165,8 +165,8 @@ def _state_written_before_the_commit() -> None:
 
     fill = Engine._fill
 
-    def early(self: Engine, batch: Batch) -> Transaction:
-        transaction = fill(self, batch)
+    async def early(self: Engine, batch: Batch) -> Transaction:
+        transaction = await fill(self, batch)
         for changes in transaction.touched.values():
             offset = changes.state.offset
             PartitionState.write(changes.state, changes.changed, -1 if offset is None else offset)

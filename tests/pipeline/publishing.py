@@ -30,7 +30,7 @@ class Publisher:
 
     changes: str
 
-    def __init__(self, servers: str, sources: Mapping[str, Source], tenant: str) -> None:
+    def __init__(self, servers: str, sources: Mapping[str, Source], tenant: str, linger_ms: int = 20) -> None:
         self.servers, self.sources, self.core = servers, dict(sources), Core(tenant)
         #: Schemas that Core's records may have, by id.
         self.schemas: dict[int, Any] = {}
@@ -40,7 +40,7 @@ class Publisher:
             {
                 "bootstrap.servers": servers,
                 "enable.idempotence": True,
-                "linger.ms": 20,
+                "linger.ms": linger_ms,
                 "partitioner": "murmur2_random",
                 "log_level": 0,
             }

@@ -10,6 +10,7 @@ import pytest
 import rocksdict
 from confluent_kafka import TopicPartition
 
+from atp_stream.streaming import engine as module
 from atp_stream.streaming.dead_letters import FloodGuard
 from atp_stream.streaming.engine import Engine, Source
 from atp_stream.streaming.errors import NoProgress
@@ -124,6 +125,34 @@ async def test_given_fetches_when_processed_then_one_transaction_takes_them_all(
     assert parts.engine.counters.records == 4
     assert parts.engine.gate.opening is not None
     assert parts.engine.gate.opening.waiting == 0
+
+
+async def test_given_a_long_batch_when_processed_then_queries_get_their_turn_in_between(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TURN_SECONDS", 0.0)
+    opening, turns, seen = parts.engine.gate.opening, 0, []
+    assert opening is not None
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def process(partition: Partition, records: Sequence[Record], transaction: Transaction) -> None:
+        transaction.state(partition.number)
+        seen.append(turns)
+
+    parts.stage.process = process  # type: ignore[method-assign]
+    opening.fetched += 1
+    fetch = Fetch(opening, 1, {Partition("source", n): [Consumed("source", n, 0)] for n in range(3)})
+    running = asyncio.ensure_future(others())
+    await parts.engine.process([fetch])
+    running.cancel()
+    assert len(seen) == 3
+    assert seen[0] < seen[1] < seen[2]
+    assert len(parts.producer.committed) == 1
 
 
 async def test_given_a_commit_then_the_local_state_follows_with_offset_and_watermark(parts: Parts) -> None:
