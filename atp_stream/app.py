@@ -8,15 +8,17 @@ import errno
 import logging
 import ssl
 import time
+from collections.abc import Callable
 
 import faust
 from pydantic import SecretStr
 
+from atp_stream.admin.asyncapi import asyncapi_of
 from atp_stream.admin.registry import described, open_registry
 from atp_stream.admin.streaming_errors import app_error
 from atp_stream.admin.topics import STATE_TABLE, origins_name, specs
 from atp_stream.contracts.catalogue import OUTPUT_TOPICS
-from atp_stream.contracts.errors import RegistryError, RegistryUnreachable
+from atp_stream.contracts.errors import RegistryError, RegistryUnreachable, RegistryUntrusted
 from atp_stream.contracts.inputs import InputDecoder
 from atp_stream.contracts.outputs import OutputEncoder
 from atp_stream.contracts.registry import SchemaRegistry
@@ -35,6 +37,15 @@ from atp_stream.streaming.engine import Source
 from atp_stream.streaming.errors import StreamingError
 from atp_stream.streaming.watchdog import Known
 from atp_stream.streaming.worker import Options, Worker
+from atp_stream.telemetry.attach import attach_telemetry
+from atp_stream.web.api import add_api, open_forwarding
+from atp_stream.web.board import add_board
+from atp_stream.web.credentials import tls_context
+from atp_stream.web.documents import add_documents
+from atp_stream.web.openapi import openapi_document
+from atp_stream.web.opening import open_web
+from atp_stream.web.server import Web
+from atp_stream.web.stream import add_stream
 from atp_stream.web.views import add_views
 
 log = logging.getLogger(__name__)
@@ -56,8 +67,12 @@ def run_worker(settings: Settings) -> int:
         worker = Worker(_options(settings), sources(settings, registry, schema_ids), loop, registry)
         registry.on_answer = worker.engine.activity.move
         worker.watchdog.known = lambda: _known(worker.failure, settings)
-        add_views(worker)
-        failure = worker.run()
+        web = open_web(worker.app, settings.web)
+        end_telemetry = add_routes(web, worker, settings)
+        try:
+            failure = worker.run()
+        finally:
+            end_telemetry()
     except StreamingError as ended:
         failure = ended
     if failure is not None:
@@ -65,12 +80,24 @@ def run_worker(settings: Settings) -> int:
     return 0
 
 
+def add_routes(web: Web, worker: Worker, settings: Settings) -> Callable[[], None]:
+    """Serve all that there is to see of a worker. Returns what is to be called when it has ended."""
+    add_views(web, worker)
+    forwarding = open_forwarding(worker, settings.client.ca_location)
+    add_api(web, worker, to_policy(settings), forwarding)
+    add_stream(web, worker, to_policy(settings), forwarding)
+    add_board(web)
+    add_documents(web, openapi_document(), asyncapi_of(settings))
+    return attach_telemetry(settings, worker, web, forwarding.passed_on)
+
+
 def sources(settings: Settings, registry: SchemaRegistry, schema_ids: dict[str, int]) -> dict[str, Source]:
     """Return what is done with each source topic: the changes log is decided, everything else ingested into it.
 
     A topic that is declared as keyed by item takes the short cut and is decided where it is.
     """
-    decoder, encoder = InputDecoder(registry.fetch), OutputEncoder(schema_ids)
+    decoder = InputDecoder(registry.fetch)
+    encoder = OutputEncoder(schema_ids, settings.worker.application_id if settings.worker.cloud_events else None)
     policy, mode, topics = to_policy(settings), settings.worker.emit, settings.topics
     found = {topics.changes: Source(Decide(decoder, encoder, policy, mode), stateful=True)}
     for name, topic in topics.sources.items():
@@ -101,6 +128,8 @@ def _options(settings: Settings) -> Options:
         watchdog=worker.watchdog_seconds,
         web_host=settings.web.host,
         web_port=settings.web.port,
+        web_url=settings.web.url,
+        web_ssl=tls_context(settings.web),
     )
 
 
@@ -132,7 +161,8 @@ async def _schema_ids(settings: Settings, registry: SchemaRegistry) -> dict[str,
             found = await registry.ids(outputs)
             break
         except RegistryError as error:
-            if not isinstance(error, RegistryUnreachable) or time.monotonic() > until:
+            may_pass = isinstance(error, RegistryUnreachable) and not isinstance(error, RegistryUntrusted)
+            if not may_pass or time.monotonic() > until:
                 raise described(error, settings.registry) from error
             log.warning("waiting for the schema registry: %s", error)
             await asyncio.sleep(_PAUSE_SECONDS)

@@ -16,7 +16,7 @@ from atp_stream.local import LocalCluster, Progress, fetch
 from atp_stream.local.ports import HOST, is_free
 
 #: Tests that start servers lie in these directories.
-_WITH_SERVERS = frozenset({"integration", "faults"})
+_WITH_SERVERS = frozenset({"integration", "faults", "browser"})
 #: Where a local cluster goes if it can.
 _USUAL_PORTS = (9092, 8081)
 

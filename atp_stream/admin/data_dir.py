@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
@@ -20,6 +21,36 @@ _HOLDER = "holder.json"
 def workers_root() -> Path:
     """Return the directory in which workers without a configured data directory keep theirs."""
     return user_data_path("atp-stream") / "workers"
+
+
+def demo_root() -> Path:
+    """Return the directory of the demo; that of its worker is `worker` in it."""
+    return user_data_path("atp-stream") / "demo"
+
+
+def note_url(directory: Path, url: str) -> None:
+    """Leave word in a data directory, which this process holds, of where its worker answers."""
+    path = directory / _HOLDER
+    known = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**known, "url": url}), encoding="utf-8")
+
+
+def url_of_a_worker(configured: Path | None) -> str | None:
+    """Return where a worker of this machine answers; None: none runs.
+
+    configured: `worker.data_dir`, which is looked into first; then the directories of workers that have none, and the
+    demo's.
+    """
+    others = sorted(workers_root().glob("[0-9]*"), key=lambda path: (len(path.name), path.name))
+    for directory in (*([configured.expanduser()] if configured else []), *others, demo_root() / "worker"):
+        try:
+            known = json.loads((directory / _HOLDER).read_text(encoding="utf-8"))
+            # Not by the lock: whoever tries it holds it for a moment, in which a worker could not start.
+            if psutil.pid_exists(known["pid"]):
+                return str(known["url"])
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # none runs, or it has just been started
+    return None
 
 
 def holder(directory: Path) -> str | None:

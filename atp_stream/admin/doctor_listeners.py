@@ -11,7 +11,8 @@ from aiokafka.errors import KafkaError
 from aiokafka.helpers import create_ssl_context
 
 from atp_stream.admin.doctor_finding import Finding, failed
-from atp_stream.admin.kafka import BOOTSTRAP, Cluster, Listener, advertised_error, dial
+from atp_stream.admin.kafka import Cluster, Listener, advertised_error, dial
+from atp_stream.admin.kafka_errors import BOOTSTRAP
 from atp_stream.errors import AppError, ConfigurationError, UnavailableError
 from atp_stream.settings import KafkaSettings
 

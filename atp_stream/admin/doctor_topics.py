@@ -5,18 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from atp_stream.admin import topics
 from atp_stream.admin.doctor_finding import Finding
 from atp_stream.admin.kafka import Cluster
+from atp_stream.admin.kafka_errors import user_of
+from atp_stream.admin.permissions import lacking
 from atp_stream.contracts.catalogue import TopicSpec
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import Settings
-
-# What the worker does with a topic of each role (Kafka's names of operations).
-_NEEDED = {
-    "input": frozenset({"READ", "DESCRIBE"}),
-    "internal": frozenset({"READ", "WRITE", "DESCRIBE"}),
-    "changelog": frozenset({"READ", "WRITE", "DESCRIBE"}),
-    "output": frozenset({"WRITE", "DESCRIBE"}),
-}
-_COMPARED = frozenset({"DESCRIBE_CONFIGS"})  # to compare a topic's settings with the catalogue, at every start
 
 
 def examine_topics(settings: Settings, cluster: Cluster) -> Iterator[Finding]:
@@ -42,24 +35,17 @@ def permissions(
     settings: Settings, specs: Sequence[TopicSpec], states: Mapping[str, topics.TopicState]
 ) -> Iterator[Finding]:
     """Compare what this user may do with each topic with what a worker does there."""
-    user = settings.kafka.sasl_username or "this user"
-    all_allowed = True
-    for spec in specs:
-        # A broker that does not say what is allowed gives none, and then there is nothing to compare.
-        allowed = states[spec.name].operations if spec.name in states else frozenset()
-        # Dead letters are only written, like an output.
-        role = "output" if spec.name == settings.topics.dead_letters else spec.role
-        refused = sorted((_NEEDED[role] | _COMPARED) - allowed) if allowed else []
-        if refused:
-            all_allowed = False
-            yield Finding(
-                "acl",
-                "fail",
-                f"{' and '.join(refused)} on topic {spec.name} is not allowed",
-                f"give {user} {', '.join(refused)} on topic {spec.name}",
-                ConfigurationError.exit_code,
-            )
-    if states and all_allowed:
+    user, _ = user_of(settings.kafka)
+    refused = list(lacking(settings, specs, states))
+    for topic, operations in refused:
+        yield Finding(
+            "acl",
+            "fail",
+            f"{' and '.join(operations)} on topic {topic} is not allowed",
+            f"give {user} {', '.join(operations)} on topic {topic}",
+            ConfigurationError.exit_code,
+        )
+    if states and not refused:
         yield Finding("acl", "ok", "what is needed is allowed on every topic")
 
 

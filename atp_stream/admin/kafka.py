@@ -10,25 +10,15 @@ from typing import Any, TypeVar
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
+from atp_stream.admin.kafka_errors import BOOTSTRAP, described, is_final, plain_at_tls
+from atp_stream.errors import AppError, UnavailableError
 from atp_stream.settings import KafkaSettings, confluent_config
 
 _K = TypeVar("_K")
-BOOTSTRAP = "kafka.bootstrap_servers"
 TIMEOUT_SECONDS = 30.0
 _DIAL_SECONDS = 3.0
-_FORBIDDEN = frozenset(
-    {
-        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-        KafkaError.TOPIC_AUTHORIZATION_FAILED,
-        KafkaError.GROUP_AUTHORIZATION_FAILED,
-        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    }
-)
-_LOGIN = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
-_UNREACHABLE = frozenset(
-    {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError.REQUEST_TIMED_OUT}
-)
+#: A plain listener that is only slow is not bothered with TLS.
+_PROBED_AFTER = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +55,10 @@ def dial(host: str, port: int) -> str | None:
 
 
 def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
-    """Log in and ask for the brokers. UnavailableError, PermissionDeniedError: why that did not work."""
+    """Log in and ask for the brokers.
+
+    UnavailableError, PermissionDeniedError, ConfigurationError: why that did not work.
+    """
     failures = []
     for address in kafka.bootstrap_servers:
         host, _, port = address.rpartition(":")
@@ -86,18 +79,21 @@ def connect(kafka: KafkaSettings, timeout_seconds: float = 10.0) -> Cluster:
     try:
         admin = AdminClient(config)
     except KafkaException as error:
-        raise _described(error.args[0], "Kafka's client cannot be built", kafka) from None
-    deadline = time.monotonic() + timeout_seconds
+        raise described(error.args[0], "Kafka's client cannot be built", kafka) from None
+    deadline, failed = time.monotonic() + timeout_seconds, 0
     while True:
         try:
             metadata = admin.list_topics(timeout=1.0)
             break
         except KafkaException as error:
             admin.poll(0)
-            final = [one for one in seen if one.code() in _LOGIN or one.code() == KafkaError._SSL]
+            final = [one for one in seen if is_final(one)]
+            failed += 1
+            if not final and failed == _PROBED_AFTER and (wants_tls := plain_at_tls(kafka)) is not None:
+                raise wants_tls from None
             if final or time.monotonic() > deadline:
                 reason = (final or [one for one in seen if one.code() != KafkaError._ALL_BROKERS_DOWN])[:1]
-                raise _described(reason[0] if reason else error.args[0], "Kafka does not answer", kafka) from None
+                raise described(reason[0] if reason else error.args[0], "Kafka does not answer", kafka) from None
     return Cluster(
         admin,
         tuple(Listener(b.id, str(b.host), b.port) for b in sorted(metadata.brokers.values(), key=lambda b: b.id)),
@@ -132,38 +128,4 @@ def admin_call(call: Callable[[], dict[_K, "Future[Any]"]], doing: str) -> dict[
 
 def kafka_error(error: KafkaException, doing: str) -> AppError:
     """Turn a failed admin call into an error that says what to do. doing: "topic x cannot be described"."""
-    return _described(error.args[0], doing, None)
-
-
-def _described(error: KafkaError, message: str, kafka: KafkaSettings | None) -> AppError:
-    cause, code = error.str(), error.code()
-    if code in _LOGIN:
-        return PermissionDeniedError(
-            message,
-            cause=cause,
-            setting="kafka.sasl_username",
-            fix="correct kafka.sasl_mechanism, kafka.sasl_username and kafka.sasl_password",
-        )
-    if code in _FORBIDDEN:
-        return PermissionDeniedError(
-            message,
-            cause=cause,
-            setting="kafka.sasl_username",
-            fix="give this user the ACLs listed in docs/operations.md",
-        )
-    if code == KafkaError._SSL:
-        return UnavailableError(
-            message,
-            cause=cause,
-            setting="kafka.ssl_ca_location",
-            fix="correct kafka.security_protocol, kafka.ssl_ca_location and the client certificate",
-        )
-    if code in _UNREACHABLE:
-        protocol = f" (kafka.security_protocol is {kafka.security_protocol})" if kafka else ""
-        return UnavailableError(
-            message,
-            cause=cause + protocol,
-            setting=BOOTSTRAP,
-            fix="run `atp-stream doctor`; check that the listener speaks this security protocol",
-        )
-    return DataError(message, cause=f"{error.name()}: {cause}", fix="run `atp-stream doctor`")
+    return described(error.args[0], doing, None)

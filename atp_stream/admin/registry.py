@@ -1,29 +1,38 @@
 """The schemas of the catalogue in the configured registry, for the command line: registered, or compared."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from atp_stream.admin.topics import specs
-from atp_stream.contracts.errors import IncompatibleSchema, RegistryError, RegistryRefused
+from atp_stream.contracts.errors import IncompatibleSchema, RegistryError, RegistryRefused, RegistryUntrusted
 from atp_stream.contracts.registry import Registered, SchemaDifference, SchemaRegistry
-from atp_stream.errors import AppError, DataError, PermissionDeniedError, UnavailableError
+from atp_stream.errors import AppError, ConfigurationError, DataError, PermissionDeniedError, UnavailableError
 from atp_stream.settings import RegistrySettings, Settings
 
 _T = TypeVar("_T")
 
 
 def open_registry(registry: RegistrySettings) -> SchemaRegistry:
-    """Return the registry these settings name. ValueError: they name none."""
+    """Return the registry these settings name. ValueError: they name none. ConfigurationError: a file of no use."""
     if registry.url is None:
         raise ValueError("registry.url is not set")
-    return SchemaRegistry(
-        registry.url,
-        username=registry.username,
-        password=registry.password.get_secret_value() if registry.password else None,
-        ca_location=str(registry.ca_location) if registry.ca_location else None,
-        timeout_seconds=registry.timeout_seconds,
-    )
+    try:
+        return SchemaRegistry(
+            registry.url,
+            username=registry.username,
+            password=registry.password.get_secret_value() if registry.password else None,
+            ca_location=str(registry.ca_location) if registry.ca_location else None,
+            timeout_seconds=registry.timeout_seconds,
+        )
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            "the certificates to trust cannot be read",
+            cause=f"{registry.ca_location}: {error}",
+            setting="registry.ca_location",
+            fix="set registry.ca_location to a file of certificates in PEM format",
+        ) from None
 
 
 def register(settings: Settings) -> list[Registered]:
@@ -60,6 +69,14 @@ def described(error: RegistryError, registry: RegistrySettings) -> AppError:
             cause=str(error),
             setting="registry.username",
             fix="correct registry.username and registry.password, or give this user the right",
+        )
+    if isinstance(error, RegistryUntrusted):
+        return ConfigurationError(
+            "the schema registry's certificate cannot be trusted",
+            cause=str(error),
+            setting="registry.ca_location",
+            fix="set registry.ca_location to the certificate of the authority that signed the registry's, and see that "
+            "this is valid now and for the host in registry.url",
         )
     if isinstance(error, IncompatibleSchema):
         return DataError(

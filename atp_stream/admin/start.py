@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 
-from atp_stream.admin import topics
+from atp_stream.admin import permissions, topics
 from atp_stream.admin.kafka import connect, require_advertised
 from atp_stream.errors import DataError, UnavailableError
 from atp_stream.settings import Settings
@@ -15,7 +15,8 @@ def check_start(settings: Settings, note: Callable[[str], None]) -> None:
     """Refuse a start that cannot go well. note: told when it waits, and what differs without harm.
 
     UnavailableError: Kafka was not reached within `kafka.start_timeout_seconds`. DataError: topics are missing, or have
-    partition counts or cleanup policies with which state would be lost. PermissionDeniedError: a login or an ACL.
+    partition counts or cleanup policies with which state would be lost. PermissionDeniedError: a login, a certificate
+    or an ACL. ConfigurationError: what is set does not fit the brokers' listener, or does not trust their certificates.
     """
     planned = _planned(settings, note)
     harmful = [
@@ -49,7 +50,10 @@ def _planned(settings: Settings, note: Callable[[str], None]) -> topics.Plan:
         try:
             cluster = connect(settings.kafka)
             require_advertised(cluster, settings.kafka)
-            return topics.plan(cluster.admin, topics.specs(settings), topics.any_count(settings))
+            specs = topics.specs(settings)
+            states = topics.describe(cluster.admin, (spec.name for spec in specs))
+            permissions.require(settings, specs, states)
+            return topics.compare(specs, states, topics.any_count(settings))
         except UnavailableError as error:
             if time.monotonic() + _PAUSE_SECONDS > deadline:
                 raise

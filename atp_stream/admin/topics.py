@@ -107,7 +107,7 @@ def describe(admin: AdminClient, names: Iterable[str]) -> dict[str, TopicState]:
             found[name] = future.result(TIMEOUT_SECONDS)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
-                raise kafka_error(error, f"topic {name} cannot be described") from None
+                raise kafka_error(error, f"topic {name} cannot be described (Describe)") from None
     configs = _configs(admin, found)
     for name, topic in found.items():
         replicas = [len(partition.replicas) for partition in topic.partitions]
@@ -163,6 +163,7 @@ def _configs(admin: AdminClient, names: Iterable[str]) -> dict[str, dict[str, st
         try:
             entries = future.result(TIMEOUT_SECONDS)
         except KafkaException as error:
-            raise kafka_error(error, f"settings of topic {resource.name} cannot be described") from None
+            doing = f"settings of topic {resource.name} cannot be described (DescribeConfigs)"
+            raise kafka_error(error, doing) from None
         configs[resource.name] = {key: str(entry.value) for key, entry in entries.items()}
     return configs

@@ -1,4 +1,4 @@
-"""atp-stream schemas register | check."""
+"""atp-stream schemas register | check | asyncapi."""
 
 import dataclasses
 
@@ -51,3 +51,17 @@ def check(state: State, as_json: bool) -> int:
     else:
         print("all schemas are registered as they are here")
     return DataError.exit_code if differences else EXIT_OK
+
+
+@schemas.command()
+@global_options
+@click.pass_obj
+def asyncapi(state: State) -> int:
+    """Print the AsyncAPI 3 document of all topics, as the settings name them.
+
+    Nothing is connected to. A worker serves the same at /api/v1/asyncapi.json, and a page of it at /docs/events.
+    """
+    from atp_stream.admin.asyncapi import asyncapi_of
+
+    print_json(asyncapi_of(state.load().settings))
+    return EXIT_OK

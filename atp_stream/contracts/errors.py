@@ -97,6 +97,13 @@ class RegistryUnreachable(RegistryError):
     """It cannot be reached, fails, or does not answer as a schema registry does: worth another try. Never bad input."""
 
 
+class RegistryUntrusted(RegistryUnreachable):
+    """Its certificate cannot be trusted: by the wrong authority, for another host, or not valid now.
+
+    Someone has to change what is trusted, or the certificate; worth another try only where it was trusted before.
+    """
+
+
 class RegistryRefused(RegistryError):
     """It refuses access: credentials or permissions have to be changed."""
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import httpx
 from schema_registry.client import AsyncSchemaRegistryClient
 
-from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable, printable
+from atp_stream.contracts.errors import RegistryRefused, RegistryUnreachable, RegistryUntrusted, printable
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
 """Largest answer that is read; the largest schema in use anywhere is far smaller."""
@@ -79,7 +79,8 @@ class RegistryClient(AsyncSchemaRegistryClient):
         except TimeoutError:
             raise RegistryUnreachable(f"{url} did not answer within {self._seconds:g} s") from None
         except httpx.RequestError as error:
-            raise RegistryUnreachable(f"{url}: {type(error).__name__}: {printable(str(error))}") from error
+            kind = RegistryUntrusted if _is_about_trust(error) else RegistryUnreachable
+            raise kind(f"{url}: {type(error).__name__}: {printable(str(error))}") from error
         response = httpx.Response(answer.status_code, content=bytes(content), request=answer.request)
         if not _is_of_a_registry(response):
             raise RegistryUnreachable(
@@ -92,6 +93,16 @@ class RegistryClient(AsyncSchemaRegistryClient):
         if self._http is not None:
             await self._http.aclose()
             self._http = None
+
+
+def _is_about_trust(error: BaseException) -> bool:
+    """Return whether the server's certificate is behind it; httpx and httpcore put errors of their own around that."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _check_status(answer: httpx.Response) -> None:

@@ -92,7 +92,7 @@ class Kafka(Service):
         self._configure(unfinished.name)
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config"]
-        done = subprocess.run(  # noqa: S603  (the command is ours)
+        done = subprocess.run(  # the command is ours  # noqa: S603  # nosec B603
             [*kafka, *tool, _CONFIGURATION],
             cwd=self.directory,
             env=ENVIRONMENT,

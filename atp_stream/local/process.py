@@ -59,7 +59,7 @@ class Process:
         if tied and sys.platform == "linux" and threading.current_thread() is threading.main_thread():
             arguments = [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *arguments]
         with log.open("wb") as output:
-            child = subprocess.Popen(  # noqa: S603  (the command is ours)
+            child = subprocess.Popen(  # the command is ours  # noqa: S603  # nosec B603
                 arguments,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

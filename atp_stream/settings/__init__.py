@@ -29,6 +29,7 @@ _TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
 _IDENTIFIER = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
 _QUANTITY = re.compile(r"^\d{1,16}(\.\d{1,2})?$")
 _URL = re.compile(r"^https?://[^\s/]+(/\S*)?$")
+_HOST = re.compile(r"^[A-Za-z0-9.:-]{1,253}$")
 
 
 def _host_port(value: str) -> str:
@@ -80,9 +81,16 @@ def _exact(value: Any) -> Any:
     return Decimal(str(value))
 
 
-def _loopback(value: str) -> str:
-    if value not in ("127.0.0.1", "::1", "localhost"):
-        raise ValueError("127.0.0.1, ::1 or localhost: the web view has no authentication in this version")
+def _host(value: str) -> str:
+    if not _HOST.match(value):
+        raise ValueError("an address or a host name of this machine, such as 127.0.0.1, :: or worker-1.example.com")
+    return value
+
+
+def _origin(value: str) -> str:
+    value = _url(value)
+    if value.count("/") != 2 or "?" in value or "#" in value:
+        raise ValueError("http://HOST[:PORT] or https://HOST[:PORT], without a path")
     return value
 
 
@@ -201,11 +209,13 @@ class WorkerSettings(Section):
     """The worker process. data_dir None: the first free one of the user's data directory.
 
     watchdog_seconds: a worker that could go on and has not for so long is ended; 0: never, as under a debugger.
+    cloud_events: outputs have the headers of CloudEvents besides their own.
     """
 
     application_id: Identifier = "atp-stream"
     data_dir: Path | None = None
     emit: Literal["every_change", "latest_per_batch"] = "every_change"
+    cloud_events: bool = False
     max_batch_records: Annotated[int, Field(ge=1, le=20_000)] = 5_000
     session_timeout_seconds: Annotated[int, Field(ge=6, le=300)] = 6
     watchdog_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
@@ -215,10 +225,57 @@ class WorkerSettings(Section):
 
 
 class WebSettings(Section):
-    """The worker's web server: query API, board, health and metrics."""
+    """The worker's web server: query API, board, health and metrics (docs/security.md).
 
-    host: Annotated[str, AfterValidator(_loopback)] = "127.0.0.1"
+    advertised_url: how people and the other workers reach it; not given: host and port. insecure: serve an address that
+    is not of loopback without authentication. auth: who is let in. tokens_file: written by `atp-stream tokens`.
+    jwt_keys: a file or URL of the issuer's public keys (JWKS). jwt_tenant_claim: the claim that holds the tenant, "*"
+    for all. requests_per_second: of one principal.
+    """
+
+    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 6066
+    advertised_url: Annotated[str, AfterValidator(_origin)] | None = None
+    insecure: bool = False
+    auth: Annotated[Literal["off", "tokens", "jwt"], BeforeValidator(_lower)] = "off"
+    tokens_file: Path | None = None
+    jwt_issuer: str | None = None
+    jwt_audience: str | None = None
+    jwt_keys: str | None = None
+    jwt_tenant_claim: str = "tenant"
+    jwt_role_claim: str = "role"
+    tls_certificate: ReadableFile | None = None
+    tls_key: ReadableFile | None = None
+    requests_per_second: Annotated[int, Field(ge=1, le=1_000_000)] = 2_000
+    max_connections: Annotated[int, Field(ge=10, le=100_000)] = 500
+
+    @property
+    def url(self) -> str:
+        """How this worker is reached, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.advertised_url or f"{'https' if self.tls_certificate else 'http'}://{host}:{self.port}"
+
+
+class ClientSettings(Section):
+    """How the commands that look into workers (inspect, items, workers) reach one of them; any one does.
+
+    url None: a worker that runs on this machine. token: where workers ask for one. ca_location: the authority that
+    signed the certificates of workers, for https, also where they ask each other; None: those that the system trusts.
+    """
+
+    url: Url | None = None
+    token: SecretStr | None = None
+    ca_location: ReadableFile | None = None
+
+
+class TelemetrySettings(Section):
+    """Traces. otlp_endpoint: the collector's base URL (OTLP over HTTP); None: no traces, and nothing needs installing.
+
+    service_name: what the spans are shown under.
+    """
+
+    otlp_endpoint: Url | None = None
+    service_name: Identifier = "atp-stream"
 
 
 class Settings(BaseSettings):
@@ -233,6 +290,8 @@ class Settings(BaseSettings):
     policy: PolicySettings = PolicySettings()
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    client: ClientSettings = ClientSettings()
 
     @classmethod
     def settings_customise_sources(

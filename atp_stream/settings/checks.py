@@ -6,6 +6,7 @@ from typing import get_args
 from atp_stream.errors import ConfigurationError
 from atp_stream.settings import InputEvent, KafkaSettings, RegistrySettings, Settings
 from atp_stream.settings.names import env_name, name_of, path_of
+from atp_stream.settings.web_checks import web_checks
 
 Check = tuple[tuple[str, ...], ConfigurationError]
 
@@ -17,6 +18,7 @@ def cross_checks(settings: Settings) -> Iterator[Check]:
     yield from _topics(settings)
     yield from _channels(settings)
     yield from _watchdog(settings)
+    yield from web_checks(settings.web)
 
 
 def _error(names: tuple[str, ...], message: str, cause: str, fix: str) -> Check:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from confluent_kafka import KafkaError, KafkaException
 
 from .bounded import Hung, bounded
-from .cluster import refuse
 from .errors import NotPermitted
+from .refusals import refuse
 
 #: What librdkafka says of a connection that was in use, when it has lost it (also by a request that timed out). Behind
 #: the state it may add how many errors of the same kind it has kept to itself.

@@ -13,8 +13,9 @@ from typing import TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from .bounded import Hung, bounded
-from .errors import ClusterUnreachable, NotPermitted, Superseded
+from .errors import ClusterUnreachable, Superseded
 from .records import Partition
+from .refusals import refuse, refuse_group
 
 log = logging.getLogger(__name__)
 #: What librdkafka says of its connections.
@@ -37,15 +38,6 @@ _STABLE: Mapping[str, str | int] = {
     "retry.backoff.max.ms": 100,
 }
 
-_REFUSALS = {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.GROUP_AUTHORIZATION_FAILED,
-    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
-    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-    KafkaError.SASL_AUTHENTICATION_FAILED,
-    KafkaError._AUTHENTICATION,
-}
-
 T = TypeVar("T")
 
 #: Asked between calls: whether the answer is still wanted.
@@ -55,16 +47,6 @@ ShouldStop = Callable[[], bool]
 def never() -> bool:
     """Return False: the answer is wanted in any case."""
     return False
-
-
-def refuse(error: KafkaError) -> None:
-    """Raise `NotPermitted` if `error` is a refusal that no retry will change."""
-    if error.code() in _REFUSALS:
-        raise NotPermitted(
-            "the cluster refuses what the worker has to do",
-            cause=error.str(),
-            fix="grant the worker's user the permissions listed in docs/operations.md, or correct its credentials",
-        )
 
 
 class Cluster:
@@ -124,7 +106,11 @@ class Cluster:
 
         def call() -> list[TopicPartition]:
             with self._client(**_STABLE) as client:
-                found = client.committed(wanted, timeout=_CALL_SECONDS)
+                try:
+                    found = client.committed(wanted, timeout=_CALL_SECONDS)
+                except KafkaException:
+                    refuse_group(client)
+                    raise
             for each in found:
                 if each.error is not None:
                     raise KafkaException(each.error)

@@ -168,6 +168,6 @@ def _explained(error: Exception) -> Exception:
         return NotPermitted(
             "the cluster refuses what the worker has to read",
             cause=str(error),
-            fix="grant the worker's user the permissions listed in docs/operations.md",
+            fix='give its user Read; all that it needs: docs/operations.md, "Permissions"',
         )
     return error

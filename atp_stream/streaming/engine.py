@@ -84,7 +84,7 @@ class Engine:
     most_records: int
     #: Called when a transaction did not commit: recovery has to settle offsets and state before anything is fetched.
     on_lost: Callable[[], None] = lambda: None
-    #: Told of each transaction once it is committed and written. They must be quick; an exception ends the worker.
+    #: Told of each transaction once it is committed and written. They must be quick.
     observers: list[Callable[[Committed], None]] = field(default_factory=list)
     counters: Counters = field(default_factory=Counters)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -166,7 +166,10 @@ class Engine:
             written - committed,
         )
         for observe in self.observers:
-            observe(told)
+            try:
+                observe(told)
+            except Exception:  # whoever only looks ends no worker
+                log.exception("a commit could not be told of: metrics, traces or the board may lack it")
 
     async def close(self) -> None:
         """Let the transaction in hand end, and take no more; one that the cluster does not answer is left open."""

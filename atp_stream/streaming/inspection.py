@@ -15,6 +15,7 @@ from faust.types import AppT
 from .committed import Committed
 from .consumer import consumer_of
 from .engine import Engine
+from .gate import Opening
 from .partitioner import partition_of
 from .store import PartitionState
 
@@ -42,7 +43,9 @@ class Inspection:
     app: AppT
     engine: Engine
     partitions: int
+    #: Timestamp of the last input of each partition, under this opening of the gate.
     _as_of: dict[int, int] = field(default_factory=dict)
+    _opening: Opening | None = None
 
     def __post_init__(self) -> None:
         self.engine.observers.append(self._observe)
@@ -85,13 +88,16 @@ class Inspection:
         return store.partitions
 
     def as_of(self, number: int) -> int | None:
-        """Return the timestamp, in epoch ms, of the last input that this worker has processed of a partition.
+        """Return the timestamp, in epoch ms, of the last input of a partition.
 
-        None: it has processed none since it started.
+        None: this worker has processed none since the gate was opened, and before that others may have; or it has none.
         """
-        return self._as_of.get(number)
+        found = self._as_of.get(number, -1)
+        return found if found >= 0 and self._opening is self.engine.gate.opening else None
 
     def _observe(self, committed: Committed) -> None:
+        if self._opening is not self.engine.gate.opening:
+            self._opening, self._as_of = self.engine.gate.opening, {}
         for (topic, number), records in committed.batch.items():
             if self.engine.sources[topic].stateful:
                 self._as_of[number] = records[-1].timestamp

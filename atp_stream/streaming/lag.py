@@ -11,9 +11,9 @@ from .records import Partition
 class Lag(NamedTuple):
     """What is known of one partition that is read.
 
-    records: between its position and the last stable offset that fetches have told of; what is held back by an open
-    transaction does not count, as nobody can read it yet. answered: epoch seconds of the last fetch that brought an
-    answer for this partition, with or without records.
+    records: offsets between its position and the last stable one that fetches have told of, the ends of transactions
+    among them; what is held back by an open transaction does not count, as nobody can read it yet. answered: epoch
+    seconds of the last fetch that brought an answer for this partition, with or without records.
     """
 
     records: int

@@ -15,11 +15,12 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection, TopicPartition, Uuid
 from confluent_kafka.admin import AdminClient
 
-from .cluster import Cluster, KafkaConfig, client_log, refuse
+from .cluster import Cluster, KafkaConfig, client_log
 from .errors import ClusterTooOld, ClusterUnreachable, StateMismatch
 from .membership import NO_MEMBER
 from .producer import Outcome, TransactionalProducer
 from .records import Partition
+from .refusals import refuse
 
 log = logging.getLogger(__name__)
 
@@ -175,6 +176,8 @@ def _begin(
     """Write the origins of `missing` partitions and the group's first offsets in one transaction."""
     unexplained = {p: offset for p, offset in cluster.stable_offsets(missing).items() if offset is not None}
     if unexplained:
+        if len(read_origins(cluster, origins_topic).missing(sources)) < len(missing):
+            return Outcome.ABORTED  # nothing was begun: another worker, which has fenced this one, was quicker
         raise StateMismatch(
             "the group has offsets, but where it began to read is not known",
             cause=", ".join(f"{p.topic}[{p.number}]: {offset}" for p, offset in sorted(unexplained.items())),

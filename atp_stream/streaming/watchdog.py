@@ -99,7 +99,7 @@ class Watchdog:
     @property
     def still(self) -> float:
         """For how many seconds nothing has moved, or a loop has not run, that should have: at `seconds` it fires."""
-        return max(self._still, *(ping.silent for ping in self._pings.values()))
+        return max([self._still, *(ping.silent for ping in self._pings.values())])
 
     def start(self) -> None:
         """Begin to look, in a thread that goes on until the process has ended: its last steps may hang too."""

@@ -5,6 +5,7 @@ The only place that knows how the parts of this package hang together.
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -51,6 +52,9 @@ class Options:
     origins: str
     web_host: str = "127.0.0.1"
     web_port: int = 6066
+    #: How others reach this worker, as the group knows it; None: host and port.
+    web_url: str | None = None
+    web_ssl: ssl.SSLContext | None = field(default=None, repr=False)
     most_records: int = 5_000
     dead_letters_per_minute: int = 1_000
     session_timeout: float = 6.0
@@ -127,6 +131,8 @@ class Worker:
             web_bind=options.web_host,
             web_host=options.web_host,
             web_port=options.web_port,
+            web_ssl_context=options.web_ssl,
+            canonical_url=options.web_url,
             worker_redirect_stdouts=False,
         )
         app.transport = Transport(

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from platformdirs import user_data_path
-
 from atp_stream.admin import registry as registry_access
-from atp_stream.admin.data_dir import held
+from atp_stream.admin.data_dir import demo_root, held
 from atp_stream.admin.kafka import connect, require_advertised
 from atp_stream.admin.resolve import with_cluster
 from atp_stream.admin.topics import any_count, plan, specs
@@ -60,7 +58,7 @@ def run_demo(settings: Settings, rate: float, items: int, duration: float | None
     """
     set_up_logging("warning", "text")
     began = time.monotonic()
-    directory = user_data_path("atp-stream") / "demo"
+    directory = demo_root()
     with stop_signals() as stop:
         with ExitStack() as stack:
             with stop.interrupting():
@@ -171,7 +169,8 @@ def _watch(parts: _Parts, board: Board, stop: Stop, duration: float | None, bega
             broken=parts.feed.feed.counts["broken"],
             in_rate=rates[0].at(now, sent),
             out_rate=rates[1].at(now, board.out),
-            foot=f"Ctrl-C ends the demo   first numbers after {first or 0:.1f} s   worker's log: {parts.worker.log}",
+            foot=f"board: {parts.worker.url}   Ctrl-C ends the demo   first numbers after {first or 0:.1f} s   "
+            f"worker's log: {parts.worker.log}",
         )
 
     with Screen(sys.stdout) as screen:
@@ -221,6 +220,7 @@ def _summary(parts: _Parts, board: Board, first: float | None) -> str:
         f"in:    {parts.feed.feed.sent:,} events, {counts['broken']:,} broken on purpose",
         f"out:   {board.out:,} events: {kinds}; {board.totals['DeadLetter']:,} dead letters",
         f"first numbers after {first:.1f} s" if first is not None else "no numbers yet",
+        f"the board was at {parts.worker.url}",
         f"log of the worker: {parts.worker.log}",
         f"its state: {parts.directory / 'worker'} (kept)",
     ]

@@ -14,7 +14,7 @@ from atp_stream.settings.export import environment_of
 _STOP_SECONDS: Final = 6.0
 _ASK_SECONDS: Final = 1.0
 _LOG_LINES: Final = 15
-_TO_CONNECT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where others listen on all addresses
+_TO_CONNECT: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where others listen on all  # noqa: S104  # nosec B104
 _KINDS: Final = {kind.exit_code: kind for kind in AppError.__subclasses__()}
 
 
@@ -50,6 +50,12 @@ class DemoWorker:
     def pid(self) -> int:
         """Number of the process; 0: not started."""
         return self._process.pid if self._process else 0
+
+    @property
+    def url(self) -> str:
+        """Where its board is."""
+        host, port = self._address
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
 
     def require_running(self) -> None:
         """Raise what ended the worker, with the last lines of its log; do nothing while it runs."""

@@ -10,7 +10,8 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from atp_stream.admin.kafka import BOOTSTRAP, connect, kafka_error, require_advertised
+from atp_stream.admin.kafka import connect, kafka_error, require_advertised
+from atp_stream.admin.kafka_errors import BOOTSTRAP
 from atp_stream.admin.topics import describe
 from atp_stream.errors import EXIT_OK, DataError, UnavailableError
 from atp_stream.settings import Settings, confluent_config

@@ -49,7 +49,7 @@ class Item:
 
 def make_items(count: int, channels: Sequence[str]) -> list[Item]:
     """Return that many items, the most wanted first. Tenants share item ids, which mean something else to each."""
-    chance = random.Random(_SEED)  # noqa: S311 - made-up items, not secrets
+    chance = random.Random(_SEED)  # made-up items, not secrets  # noqa: S311  # nosec B311
     return [_item(index, tuple(channels), chance) for index in range(count)]
 
 

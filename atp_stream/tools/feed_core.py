@@ -46,7 +46,7 @@ class InventoryCore:
     """
 
     def __init__(self, *, seed: int, items: int, channels: Sequence[str], bad_percent: float, clock: Clock) -> None:
-        self._random: Final = random.Random(seed)  # noqa: S311 - made-up events, not secrets
+        self._random: Final = random.Random(seed)  # made-up events, not secrets  # noqa: S311  # nosec B311
         self._clock: Final = clock
         self._bad: Final = bad_percent / 100
         self.items: Final = make_items(items, channels)

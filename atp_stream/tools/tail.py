@@ -1,7 +1,6 @@
 """atp-stream tail: the events that come out, one line each, as they are committed."""
 
 import json
-import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -15,7 +14,7 @@ from atp_stream.settings import Settings
 from atp_stream.tools.event_line import as_line
 from atp_stream.tools.output_consumer import OutputConsumer
 from atp_stream.tools.stopping import Stop, stop_signals
-from atp_stream.tools.terminal import is_fancy, note
+from atp_stream.tools.terminal import drop_output, is_fancy, note
 
 _POLL_SECONDS: Final = 0.2
 
@@ -38,8 +37,7 @@ def run_tail(settings: Settings, topics: Sequence[str], from_beginning: bool, co
         try:
             _print_all(consumer, stop, count, as_json)
         except BrokenPipeError:
-            # As with `| head`: whoever reads has seen enough. What is still buffered must not fail again at the exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            drop_output()
         finally:
             consumer.close()
     return EXIT_OK

@@ -22,6 +22,11 @@ def console(stream: IO[str]) -> "Console":
     return Console(file=stream, highlight=False, force_terminal=False, color_system=None)
 
 
+def drop_output() -> None:
+    """After a `BrokenPipeError`, as with `| head`: whoever reads has seen enough, and the exit must not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def note(text: str) -> None:
     """Tell the person something that is not the result: on stderr."""
     print(text, file=sys.stderr)

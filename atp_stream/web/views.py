@@ -1,53 +1,51 @@
-"""Health and identity of one worker. Faust's own routes, which show tables and settings to anybody, are off."""
+"""Health and identity of one worker."""
 
 import os
 import time
-from typing import Any, ClassVar
+from typing import Any
 
-from faust.web import Request, Response, View
-from faust.web.drivers import aiohttp as driver
+import msgspec
+from aiohttp.web import Request, Response
 
 from atp_stream.streaming.health import Facts, Health, State
 from atp_stream.streaming.worker import Worker
+from atp_stream.web.auth import Access, known_principal
+from atp_stream.web.server import Web
 
 
-class Web(driver.Web):
-    """Faust's web server with nothing on it but the views below."""
+def add_views(web: Web, worker: Worker) -> None:
+    """Serve `/health/live`, `/health/ready` and `/worker`."""
 
-    mundane_level = "debug"
-
-    default_blueprints: ClassVar[Any] = []
-    production_blueprints: ClassVar[Any] = []
-    debug_blueprints: ClassVar[Any] = []
-    optional_blueprints: ClassVar[Any] = []
-
-
-def add_views(worker: Worker) -> None:
-    """Serve `/health/live`, `/health/ready` and `/worker` on the worker's own port."""
-    app = worker.app
-    app.web = Web(app)
-
-    @app.page("/health/live")
-    async def live(view: View, _request: Request) -> Response:
+    async def live(_request: Request) -> Response:
         """Answer 200 for as long as the worker can do its work or will end by itself.
 
         503: it hangs, and no watchdog will end it. One whose event loop hangs does not answer at all.
         """
         health, _ = worker.check.health()
         if health.state is State.STUCK and not worker.options.watchdog:
-            return view.json({"status": "stuck", "for": health.reason}, status=503)
-        return view.json({"status": "live"})
+            return _json({"status": "stuck"}, 503)
+        return _json({"status": "live"})
 
-    @app.page("/health/ready")
-    async def ready(view: View, _request: Request) -> Response:
-        """Answer 200 while events are processed, 503 with the reason while they wait."""
+    async def ready(request: Request) -> Response:
+        """Answer 200 while events are processed, 503 while they wait; with a token also why, and for how long."""
         health, facts = worker.check.health()
-        return view.json(_told(worker, health, facts), status=200 if health.is_ready else 503)
+        told = _told(worker, health, facts)
+        if known_principal(request) is None:
+            told = {name: told[name] for name in ("status", "state")}
+        return _json(told, 200 if health.is_ready else 503)
 
-    @app.page("/worker")
-    async def identity(view: View, _request: Request) -> Response:
+    async def identity(_request: Request) -> Response:
         """Say which worker this is, which partitions it has, and what it has done since it started."""
-        return view.json(_describe(worker))
+        return _json(_describe(worker))
+
+    web.add("/health/live", live, Access.PROBE)
+    web.add("/health/ready", ready, Access.PROBE)
+    web.add("/worker", identity, Access.READ_ALL_TENANTS)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    headers = {"Retry-After": "1"} if status == 503 else None
+    return Response(status=status, body=msgspec.json.encode(body), content_type="application/json", headers=headers)
 
 
 def _told(worker: Worker, health: Health, facts: Facts) -> dict[str, Any]:

@@ -64,18 +64,18 @@ GOLDEN: list[tuple[Fact, str, str]] = [
 ]
 
 
-def _output(fact: Fact) -> OutputEvent:
+def output(fact: Fact) -> OutputEvent:
     return OutputEvent("o-1", 1767323045000, "t-1", "item-001", 7, "e-1", "rules-3", fact)
 
 
 @pytest.mark.parametrize(("fact", "topic", "value"), GOLDEN)
 def test_each_event_has_the_documented_bytes_and_topic(fact: Fact, topic: str, value: str) -> None:
-    assert ENCODER.encode(_output(fact))[:2] == (topic, bytes.fromhex(value))
+    assert ENCODER.encode(output(fact))[:2] == (topic, bytes.fromhex(value))
 
 
 @pytest.mark.parametrize(("fact", "topic", "value"), GOLDEN)
 def test_any_avro_reader_reads_the_documented_fields(fact: Fact, topic: str, value: str) -> None:
-    encoded = ENCODER.encode(_output(fact))[1]
+    encoded = ENCODER.encode(output(fact))[1]
     record: Any = schemaless_reader(BytesIO(encoded[5:]), parse_schema(schema_of(fact.kind)), None)
     assert record["eventId"] == "o-1"
     assert record["timestamp"] == 1767323045000
@@ -85,7 +85,7 @@ def test_any_avro_reader_reads_the_documented_fields(fact: Fact, topic: str, val
 
 
 def test_headers_come_in_a_fixed_order() -> None:
-    headers = ENCODER.encode(_output(AvailabilityCalculated("ECOM", 1, 2)), TRACEPARENT)[2]
+    headers = ENCODER.encode(output(AvailabilityCalculated("ECOM", 1, 2)), TRACEPARENT)[2]
     assert headers == [
         ("event-type", b"AvailabilityCalculatedEvent"),
         ("causation-id", b"e-1"),
@@ -96,13 +96,13 @@ def test_headers_come_in_a_fixed_order() -> None:
 
 
 def test_without_a_trace_in_the_input_there_is_none_in_the_output() -> None:
-    headers = ENCODER.encode(_output(AvailabilityCalculated("ECOM", 1, 2)))[2]
+    headers = ENCODER.encode(output(AvailabilityCalculated("ECOM", 1, 2)))[2]
     assert [name for name, _ in headers] == ["event-type", "causation-id", "sequence", "rules-version"]
 
 
 @given(st.integers(-MAX, MAX), st.integers(0, MAX))
 def test_decimals_are_those_of_fastavro(available: int, reserved: int) -> None:
-    value = ENCODER.encode(_output(AvailabilityCalculated("ECOM", available, reserved)))[1]
+    value = ENCODER.encode(output(AvailabilityCalculated("ECOM", available, reserved)))[1]
     stream = BytesIO()
     record = {
         "eventId": "o-1",
@@ -119,7 +119,7 @@ def test_decimals_are_those_of_fastavro(available: int, reserved: int) -> None:
 
 @given(st.integers(0, MAX))
 def test_decimals_are_minimal(quantity: int) -> None:
-    value = ENCODER.encode(_output(AllocationCommitted("a", "c", quantity)))[1]
+    value = ENCODER.encode(output(AllocationCommitted("a", "c", quantity)))[1]
     minimal = next(size for size in range(1, 10) if quantity < 2 ** (8 * size - 1))
     assert value.endswith(bytes([2 * minimal]) + quantity.to_bytes(minimal, "big", signed=True))
 

@@ -9,6 +9,7 @@ import importlib.metadata
 import inspect
 import logging
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,6 +197,20 @@ async def test_what_lies_behind_a_last_stable_offset_is_known_and_is_read_to_not
     await eventually("it is over", lambda: running.aiokafka.last_stable_offset(source) > end + 2)
     await eventually("nothing is behind", lambda: thread.behind == 0)
     assert running.counted() == 20
+
+
+async def test_each_partition_tells_when_a_fetch_last_answered_for_it_and_how_many_its_topic_has(group: Group) -> None:
+    running = await group.start()
+    await eventually("the gate is open", lambda: running.is_open)
+    thread = running.consumer.thread
+    places = {Partition(group.source, number) for number in range(PARTITIONS)}
+    await eventually("all are fetched from", lambda: thread.lag.keys() == places)
+    assert thread.counts == {group.source: PARTITIONS}
+    before = {place: lag.answered for place, lag in thread.lag.items()}
+    assert all(abs(time.time() - answered) < 60 for answered in before.values())
+    await eventually(
+        "empty fetches count as answers", lambda: all(thread.lag[place].answered > before[place] for place in places)
+    )
 
 
 async def test_every_fetch_goes_through_the_clients_send_and_the_client_tells_which_topics_are_there(

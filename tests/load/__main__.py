@@ -68,24 +68,33 @@ def _phases(
     headers = {"X-Tenant-ID": deployment.core.tenant}
     ids = dict(deployment.schema_ids)
 
-    def feed(length: float) -> Any:
+    def feed(length: float, number: int) -> Any:
         return (
             events.run,
-            events.Feed(deployment.servers, deployment.sources, ids, deployment.core.tenant, items, sent, length),
+            events.Feed(
+                deployment.servers,
+                deployment.sources,
+                ids,
+                deployment.core.tenant,
+                items,
+                sent,
+                length,
+                number * 1_000_000,
+            ),
         )
 
     def ask(length: float) -> Any:
         return queries.run, queries.Questions(url, headers, items, asked, length)
 
-    _together(feed(_WARM_SECONDS), ask(_WARM_SECONDS))
+    _together(feed(_WARM_SECONDS, 1), ask(_WARM_SECONDS))
     cpu = _Cpu(worker.pid)
     rows: dict[str, Latencies] = {}
-    (rows["events alone"],) = _together(feed(seconds))
+    (rows["events alone"],) = _together(feed(seconds, 2))
     cpu.note("events alone")
     (alone,) = _together(ask(seconds))
     rows["queries alone"] = _checked(alone)
     cpu.note("queries alone")
-    rows["events with queries"], both = _together(feed(seconds), ask(seconds))
+    rows["events with queries"], both = _together(feed(seconds, 3), ask(seconds))
     rows["queries with events"] = _checked(both)
     cpu.note("both")
     return rows

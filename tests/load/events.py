@@ -23,7 +23,10 @@ _ASK_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Feed:
-    """What to publish where. ids: the schema ids of the sources. seconds: for how long; rate: events a second."""
+    """What to publish where. ids: the schema ids of the sources. seconds: for how long; rate: events a second.
+
+    first: the number of the first event, behind those of earlier feeds: ids and timestamps follow from it.
+    """
 
     servers: str
     sources: Mapping[str, Source]
@@ -32,6 +35,7 @@ class Feed:
     items: int
     rate: float
     seconds: float
+    first: int
 
 
 @dataclass
@@ -48,12 +52,12 @@ def run(feed: Feed, told: Connection) -> None:
     listener.start()
     publisher = Publisher(feed.servers, feed.sources, feed.tenant, linger_ms=0)
     publisher.schema_ids.update(feed.ids)
-    publisher.core = Core(feed.tenant, made=int(time.time() * 1000))  # ids and times behind those of earlier runs
+    publisher.core = Core(feed.tenant, made=feed.first)
     topic = publisher.source(STOCK)
     began, count = time.monotonic(), 0
     while (now := time.monotonic()) < began + feed.seconds:
         while count < (now - began) * feed.rate:
-            event = publisher.core.stock(f"item-{count % feed.items}", f"{count % 9000 + 1}.{count % 100:02d}")
+            event = publisher.core.stock(f"item-{count % feed.items}", _on_hand(feed.first + 7 * count))
             measured.due[event.fields["eventId"]] = began + count / feed.rate
             publisher.raw(topic, publisher.value(event, topic), None, count % (feed.sources[topic].partitions or 1))
             count += 1
@@ -62,6 +66,11 @@ def run(feed: Feed, told: Connection) -> None:
     published.set()
     listener.join()
     told.send(Latencies.of(measured.seconds or [0.0], failed=len(measured.due)))
+
+
+def _on_hand(number: int) -> str:
+    """A quantity that is another than the one before it of the same item."""
+    return f"{number % 9973 + 1}.{number % 89:02d}"
 
 
 def _at_the_end(servers: str) -> Consumer:

@@ -1,12 +1,13 @@
 """The data directory belongs to one worker at a time; a second worker gets another one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from atp_stream.admin.data_dir import held, holder, workers_root
+from atp_stream.admin.data_dir import demo_root, held, holder, note_url, url_of_a_worker, workers_root
 from atp_stream.errors import PermissionDeniedError, TemporaryError
 
 
@@ -61,3 +62,25 @@ def test_the_lock_is_given_back_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), held(tmp_path):
         raise ZeroDivisionError
     assert holder(tmp_path) is None
+
+
+def test_a_worker_is_found_by_the_word_it_left_of_its_address(tmp_path: Path) -> None:
+    assert url_of_a_worker(None) is None
+    with held(None) as first, held(None) as second, held(demo_root() / "worker") as demo, held(tmp_path / "own") as own:
+        for number, directory in enumerate((demo, second, first, own)):
+            note_url(directory, f"http://127.0.0.1:{number}")
+            assert url_of_a_worker(tmp_path / "own") == f"http://127.0.0.1:{number}"
+        assert url_of_a_worker(None) == "http://127.0.0.1:2"
+    assert url_of_a_worker(tmp_path / "own") is None
+
+
+def test_the_word_of_a_worker_that_was_killed_counts_for_nothing() -> None:
+    with held(None) as directory:
+        note_url(directory, "http://127.0.0.1:1")
+        known = (directory / "holder.json").read_text(encoding="utf-8")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    (directory / "holder.json").write_text(known.replace(str(os.getpid()), str(ended.pid)), encoding="utf-8")
+    assert url_of_a_worker(None) is None
+    (directory / "holder.json").write_text("{", encoding="utf-8")
+    assert url_of_a_worker(None) is None

@@ -20,9 +20,10 @@ COMMANDS = (
     "verify",
     "doctor",
     "completion",
+    *("inspect", "items", "workers"),
     *("dead-letters", "dead-letters list", "dead-letters show", "dead-letters replay"),
     *("topics", "topics plan", "topics apply", "topics create", "topics check"),
-    *("schemas", "schemas register", "schemas check"),
+    *("schemas", "schemas register", "schemas check", "schemas asyncapi"),
     *("local", "local up", "local down", "local status"),
     *("config", "config show", "config check"),
 )
@@ -98,7 +99,7 @@ def test_completion_of_another_shell_is_refused(cli: Cli) -> None:
 
 
 def test_completion_offers_commands_and_their_words() -> None:
-    commands = run(_ATP_STREAM_COMPLETE="bash_complete", COMP_WORDS="atp-stream to", COMP_CWORD="1")
+    commands = run(_ATP_STREAM_COMPLETE="bash_complete", COMP_WORDS="atp-stream top", COMP_CWORD="1")
     words = run(_ATP_STREAM_COMPLETE="bash_complete", COMP_WORDS="atp-stream topics ", COMP_CWORD="2")
     assert commands.stdout == "plain,topics\n"
     assert words.stdout.split() == ["plain,apply", "plain,check", "plain,create", "plain,plan"]

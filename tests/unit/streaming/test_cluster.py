@@ -35,6 +35,8 @@ class Client:
 
     now: float = 0.0
     answers: list[Any] = field(default_factory=list)
+    #: What the client hears by itself.
+    events: list[Message] = field(default_factory=list)
     asked: int = 0
     open: int = 0
 
@@ -60,6 +62,9 @@ class Client:
 
     def committed(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         return list(self._answer())
+
+    def poll(self, timeout: float) -> Message | None:
+        return self.events.pop(0) if self.events else None
 
     def close(self) -> None:
         self.open -= 1
@@ -191,3 +196,14 @@ def test_given_a_transaction_that_hangs_when_it_is_waited_for_then_patience_ends
     with pytest.raises(ClusterUnreachable, match="waiting for open transactions to end") as raised:
         Cluster({}, "group", DEADLINE).await_settled([PARTITION])
     assert "log[0]@7" in raised.value.cause
+
+
+def test_given_a_group_that_may_not_be_read_when_asking_for_offsets_only_times_out_then_the_refusal_is_heard(
+    client: Client,
+) -> None:
+    client.answers = [KafkaError(KafkaError._TIMED_OUT)]
+    client.events = [failed(KafkaError.GROUP_AUTHORIZATION_FAILED, None)]
+    with pytest.raises(NotPermitted) as raised:
+        Cluster({}, "group", DEADLINE).stable_offsets([PARTITION])
+    assert "Read on the group" in raised.value.fix
+    assert client.asked == 1

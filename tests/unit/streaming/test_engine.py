@@ -11,6 +11,7 @@ import rocksdict
 from confluent_kafka import TopicPartition
 
 from atp_stream.streaming import engine as module
+from atp_stream.streaming.committed import Committed
 from atp_stream.streaming.dead_letters import FloodGuard
 from atp_stream.streaming.engine import Engine, Source
 from atp_stream.streaming.errors import NoProgress
@@ -153,6 +154,30 @@ async def test_given_a_long_batch_when_processed_then_queries_get_their_turn_in_
     assert len(seen) == 3
     assert seen[0] < seen[1] < seen[2]
     assert len(parts.producer.committed) == 1
+
+
+async def test_given_an_observer_that_fails_then_the_others_are_told_and_the_work_goes_on(
+    parts: Parts, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[Committed] = []
+
+    def failing(_: Committed) -> None:
+        raise ZeroDivisionError("a bug in what only looks")
+
+    parts.engine.observers += [failing, told.append]
+    await parts.engine.process([parts.fetched(5, 6)])
+    await parts.engine.process([parts.fetched(7)])
+    assert [sum(map(len, each.batch.values())) for each in told] == [2, 1]
+    assert "could not be told of" in caplog.text
+    assert parts.lost == []
+
+
+async def test_given_a_transaction_that_does_not_commit_then_nobody_is_told(parts: Parts) -> None:
+    told: list[Committed] = []
+    parts.engine.observers.append(told.append)
+    parts.producer.outcomes.append(Outcome.ABORTED)
+    await parts.engine.process([parts.fetched(5)])
+    assert told == []
 
 
 async def test_given_a_commit_then_the_local_state_follows_with_offset_and_watermark(parts: Parts) -> None:

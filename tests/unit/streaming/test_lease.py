@@ -1,6 +1,7 @@
 """For how long a worker may tell of its partitions after it has last heard from the group's coordinator."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import IllegalGenerationError, KafkaConnectionError, RebalanceInProgressError, UnknownMemberIdError
 from aiokafka.protocol.fetch import FetchRequest
-from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest, SyncGroupRequest
 
 from atp_stream.streaming.lease import Lease
 
@@ -66,6 +67,19 @@ def test_given_an_answer_that_is_no_confirmation_then_the_lease_is_not_renewed(e
     coordinator.code = error.errno
     coordinator.asked(HEARTBEAT)
     coordinator.now += 2
+    assert not coordinator.lease.holds
+
+
+@pytest.mark.parametrize("is_gone", [False, True], ids=["answered", "not answered"])
+def test_given_a_worker_that_leaves_the_group_then_the_lease_is_over_at_once_whether_it_is_answered_or_not(
+    is_gone: bool,
+) -> None:
+    coordinator = Coordinator()
+    coordinator.asked(HEARTBEAT)
+    assert coordinator.lease.holds
+    coordinator.is_gone = is_gone
+    with suppress(KafkaConnectionError):
+        coordinator.asked(LeaveGroupRequest("group", "member"))
     assert not coordinator.lease.holds
 
 

@@ -112,3 +112,36 @@ def test_given_a_cluster_that_comes_back_in_time_when_topics_are_described_then_
         assert describe_topics({}, ["stock"], deadline=60.0)["stock"].partitions == 3
     finally:
         logging.disable(logging.NOTSET)
+
+
+class Fenced:
+    """A cluster whose group got its offsets from another worker between the look at the origins and that at these."""
+
+    def stable_offsets(self, partitions: list[Partition]) -> dict[Partition, int]:
+        return dict.fromkeys(partitions, 5)
+
+
+class Unused:
+    """A producer that may start and close, and must not write."""
+
+    def start(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_given_another_worker_that_has_just_begun_then_its_origins_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = [Origins({}), Origins({}), KNOWN, KNOWN]
+    monkeypatch.setattr(module, "read_origins", lambda *_: seen.pop(0))
+    sources = {"stock": TopicFacts("id-1", 2)}
+    found = module.establish(Fenced(), Unused(), "origins", sources)  # type: ignore[arg-type]
+    assert found.start("stock", 0) == 5
+
+
+def test_given_offsets_that_no_origin_explains_even_when_read_again_then_the_start_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "read_origins", lambda *_: Origins({}))
+    with pytest.raises(StateMismatch, match="where it began to read is not known"):
+        module.establish(Fenced(), Unused(), "origins", {"stock": TopicFacts("id-1", 2)})  # type: ignore[arg-type]

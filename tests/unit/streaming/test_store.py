@@ -35,6 +35,17 @@ def test_given_changes_when_written_then_they_are_there_with_the_offset_they_rea
     assert (state.get(b"a"), state.get(b"b"), state.offset) == (None, b"3", 57)
 
 
+def test_given_entries_when_asked_for_its_size_then_it_tells_of_those_that_are_not_in_a_file_yet_too(
+    state: PartitionState,
+) -> None:
+    before = state.size()
+    state.write({b"key-%d" % number: b"value" * 100 for number in range(5000)}, 7)
+    size = state.size()
+    assert before.entries == 0
+    assert size.entries == 5001  # the offset is one too
+    assert size.size_bytes - before.size_bytes > 5000 * 500
+
+
 def test_given_a_key_twice_in_one_write_then_the_later_one_wins(state: PartitionState) -> None:
     state.write([(b"a", b"1"), (b"a", b"2"), (b"b", b"1"), (b"b", None)], 3)
     assert (state.get(b"a"), state.get(b"b")) == (b"2", None)

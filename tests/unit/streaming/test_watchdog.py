@@ -240,3 +240,17 @@ def test_given_a_blocked_process_then_it_ends_with_the_code_known_or_70_and_as_m
     assert ended.returncode == code
     for each in told:
         assert each in ended.stderr
+
+
+def test_given_a_worker_that_stands_still_or_a_loop_that_hangs_then_it_tells_for_how_long() -> None:
+    watched = Watched()
+    assert watched.dog.still == 0
+    watched.health = STUCK
+    watched.tick(5)
+    assert watched.dog.still == 5
+    watched.activity.move()
+    watched.tick(1)
+    assert watched.dog.still == 0
+    watched.health, watched.main.runs = Health(State.IDLE), False
+    watched.tick(5)
+    assert watched.dog.still == 4  # the first tick asks, the others count

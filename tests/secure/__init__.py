@@ -1,0 +1,1 @@
+"""A Kafka and a registry that demand TLS, logins and permissions: what the tests of those share."""
