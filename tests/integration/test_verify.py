@@ -181,7 +181,9 @@ def _changelog_with_a_wrong_reserved(deployment: Deployment) -> tuple[str, str, 
     entry = [each for each in deployment.log(deployment.changelog) if each.key == key][-1]
     state = decode_item(entry.value or b"")
     channel, amount = max(state.reserved.items(), key=lambda pair: pair[1])
-    wrong = ItemState(state.on_hand, {**state.reserved, channel: amount + 1}, state.emitted, state.sequence, state.changed)
+    wrong = ItemState(
+        state.on_hand, {**state.reserved, channel: amount + 1}, state.emitted, state.sequence, state.changed
+    )
     append(deployment, deployment.changelog, entry, value=encode_item(wrong))
     return (key or b"").decode(), f"table: reserved {channel}", f"{amount / 100:.2f}"
 
