@@ -39,7 +39,8 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 $(STAMP): pyproject.toml $(LOCK)
 	@$(FIND_PYTHON); "$$found" -m tests.supply.lock check && "$$found" -m venv $(VENV)
 	$(BIN)/python $(PIP_INSTALL) --require-hashes --only-binary :all: --requirement $(LOCK)
-	$(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
+	@# What setuptools has to say of editable installations in general is not of interest here.
+	PYTHONWARNINGS='ignore:Editable installation' $(BIN)/python $(PIP_INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(LOCK):
