@@ -99,7 +99,7 @@ def _path(state: State) -> Path:
             setting="web.tokens_file",
             fix="set web.tokens_file (ATP_WEB__TOKENS_FILE), or add --set web.tokens_file=PATH",
         )
-    return path.expanduser()
+    return path
 
 
 def _moment(text: str, now: datetime) -> datetime:

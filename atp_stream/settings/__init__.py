@@ -4,14 +4,12 @@ Names are given as SECTION.KEY: `kafka.bootstrap_servers` in a file, `ATP_KAFKA_
 `--set kafka.bootstrap_servers=...` on the command line. Building `Settings(...)` in code reads nothing from outside.
 """
 
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -22,93 +20,22 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from atp_stream.settings.values import (
+    ChannelCode,
+    ExactQuantity,
+    FilePath,
+    HostName,
+    HostPort,
+    Identifier,
+    Origin,
+    ReadableFile,
+    TopicName,
+    Url,
+    lower,
+    upper,
+)
+
 InputEvent = Literal["StockAvailabilityChangedEvent", "ReservationCreatedEvent", "ReservationReleasedEvent"]
-
-_HOST_PORT = re.compile(r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(\d{1,5})$")
-_TOPIC = re.compile(r"^[A-Za-z0-9._-]{1,249}$")
-_IDENTIFIER = re.compile(r"^[A-Za-z0-9._-]{1,100}$")
-_QUANTITY = re.compile(r"^\d{1,16}(\.\d{1,2})?$")
-_URL = re.compile(r"^https?://[^\s/]+(/\S*)?$")
-_HOST = re.compile(r"^[A-Za-z0-9.:-]{1,253}$")
-
-
-def _host_port(value: str) -> str:
-    match = _HOST_PORT.match(value)
-    if match is None or not 0 < int(match[2]) < 65536:
-        raise ValueError("one or more HOST:PORT, separated by commas")
-    return value
-
-
-def _topic(value: str) -> str:
-    if not _TOPIC.match(value) or value in (".", ".."):
-        raise ValueError("a Kafka topic name: 1 to 249 letters, digits, '.', '_' or '-'")
-    return value
-
-
-def _identifier(value: str) -> str:
-    if not _IDENTIFIER.match(value):
-        raise ValueError("1 to 100 letters, digits, '.', '_' or '-'")
-    return value
-
-
-def _code(value: str) -> str:
-    if not value.isprintable() or not 1 <= len(value) <= 64 or value != value.strip():
-        raise ValueError("1 to 64 printable characters without spaces around them")
-    return value
-
-
-def _readable_file(value: Path) -> Path:
-    try:
-        path = value.expanduser()
-        with path.open("rb"):
-            return path
-    except RuntimeError:
-        raise ValueError("a file that exists and can be read (nobody's home directory has this name)") from None
-    except OSError as error:
-        raise ValueError(f"a file that exists and can be read ({(error.strerror or str(error)).lower()})") from None
-
-
-def _url(value: str) -> str:
-    if not _URL.match(value) or "@" in value:
-        raise ValueError("http://HOST[:PORT][/PATH] or https://..., without user name and password in it")
-    return value.rstrip("/")
-
-
-def _exact(value: Any) -> Any:
-    """Refuse what has been a float on its way here: 0.1 is not exact there."""
-    if isinstance(value, bool | float) or not _QUANTITY.match(str(value)):
-        raise ValueError("an exact number, 0 or more, with at most 2 decimal places, such as 25 or 12.50")
-    return Decimal(str(value))
-
-
-def _host(value: str) -> str:
-    if not _HOST.match(value):
-        raise ValueError("an address or a host name of this machine, such as 127.0.0.1, :: or worker-1.example.com")
-    return value
-
-
-def _origin(value: str) -> str:
-    value = _url(value)
-    if value.count("/") != 2 or "?" in value or "#" in value:
-        raise ValueError("http://HOST[:PORT] or https://HOST[:PORT], without a path")
-    return value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _upper(value: Any) -> Any:
-    return value.upper() if isinstance(value, str) else value
-
-
-HostPort = Annotated[str, AfterValidator(_host_port)]
-TopicName = Annotated[str, AfterValidator(_topic)]
-Identifier = Annotated[str, AfterValidator(_identifier)]
-ChannelCode = Annotated[str, AfterValidator(_code)]
-ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
-Url = Annotated[str, AfterValidator(_url)]
-ExactQuantity = Annotated[Decimal, BeforeValidator(_exact)]
 
 
 class Section(BaseModel):
@@ -132,10 +59,10 @@ class KafkaSettings(Section):
     """
 
     bootstrap_servers: tuple[HostPort, ...] = ()
-    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)] = (
+    security_protocol: Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(upper)] = (
         "PLAINTEXT"
     )
-    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_upper)] = None
+    sasl_mechanism: Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(upper)] = None
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_location: ReadableFile | None = None
@@ -159,7 +86,7 @@ class SourceTopic(Section):
     """What an input topic carries. keyed_by_item: by our item keys, in `state_partitions` partitions."""
 
     event: InputEvent
-    encoding: Annotated[Literal["avro", "json"], BeforeValidator(_lower)] = "avro"
+    encoding: Annotated[Literal["avro", "json"], BeforeValidator(lower)] = "avro"
     keyed_by_item: bool = False
 
 
@@ -220,8 +147,8 @@ class WorkerSettings(Section):
     session_timeout_seconds: Annotated[int, Field(ge=6, le=300)] = 6
     watchdog_seconds: Annotated[float, Field(ge=0, le=3600)] = 60.0
     dead_letters_per_minute: Annotated[int, Field(ge=0, le=1_000_000_000)] = 1_000
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lower)] = "info"
+    log_format: Annotated[Literal["text", "json"], BeforeValidator(lower)] = "text"
 
 
 class WebSettings(Section):
@@ -233,12 +160,12 @@ class WebSettings(Section):
     for all. requests_per_second: of one principal.
     """
 
-    host: Annotated[str, AfterValidator(_host)] = "127.0.0.1"
+    host: HostName = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 6066
-    advertised_url: Annotated[str, AfterValidator(_origin)] | None = None
+    advertised_url: Origin | None = None
     insecure: bool = False
-    auth: Annotated[Literal["off", "tokens", "jwt"], BeforeValidator(_lower)] = "off"
-    tokens_file: Path | None = None
+    auth: Annotated[Literal["off", "tokens", "jwt"], BeforeValidator(lower)] = "off"
+    tokens_file: FilePath | None = None
     jwt_issuer: str | None = None
     jwt_audience: str | None = None
     jwt_keys: str | None = None

@@ -70,8 +70,12 @@ def _needed(web: WebSettings) -> Iterator[Check]:
 def _keys(web: WebSettings) -> Iterator[Check]:
     if web.jwt_keys is None or "://" not in web.jwt_keys:
         return
-    url = urlsplit(web.jwt_keys)
-    if url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+    try:
+        url = urlsplit(web.jwt_keys)
+        scheme, host = url.scheme, url.hostname or ""
+    except ValueError:  # an IPv6 address that is none
+        scheme, host = "", ""
+    if not host or (scheme != "https" and not (scheme == "http" and is_loopback(host))):
         yield _error(
             ("web.jwt_keys",),
             "web.jwt_keys is neither a file nor an https URL",

@@ -123,6 +123,7 @@ class Worker:
             consumer_max_fetch_size=_FETCH_BYTES,
             broker_session_timeout=options.session_timeout,
             broker_heartbeat_interval=min(1.0, options.session_timeout / 4),
+            # Not shorter than the session: who is left out of a rebalance has lost its lease by then (lease.py).
             broker_rebalance_timeout=max(10.0, options.session_timeout),
             broker_request_timeout=60.0,
             broker_max_poll_interval=300.0,

@@ -1,6 +1,7 @@
 """The worker of the demo: a process of its own, as in production, that ends with the demo."""
 
 import http.client
+import ssl
 import sys
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ class DemoWorker:
             _TO_CONNECT.get(web.host, web.host),
             free_port(web.host, web.port, explicit=False),
         )
+        self._certificate: Final = web.tls_certificate
         self._settings: Final = settings.replaced({"worker.data_dir": directory / "worker"})
         self._process: Process | None = None
 
@@ -55,7 +57,8 @@ class DemoWorker:
     def url(self) -> str:
         """Where its board is."""
         host, port = self._address
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+        scheme = "http" if self._certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
 
     def require_running(self) -> None:
         """Raise what ended the worker, with the last lines of its log; do nothing while it runs."""
@@ -73,7 +76,7 @@ class DemoWorker:
 
     def state(self) -> str:
         """Return how far it is: "starting", "restoring", "ready"; asked of the process itself."""
-        connection = http.client.HTTPConnection(*self._address, timeout=_ASK_SECONDS)
+        connection = self._connection()
         try:
             connection.request("GET", "/health/ready")
             return "ready" if connection.getresponse().status == http.HTTPStatus.OK else "restoring"
@@ -81,6 +84,15 @@ class DemoWorker:
             return "starting"
         finally:
             connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._certificate is None:
+            return http.client.HTTPConnection(*self._address, timeout=_ASK_SECONDS)
+        # The worker's own certificate and no other: whoever signed it for whatever name, there is nobody else to be.
+        trusted = ssl.create_default_context(cafile=str(self._certificate))
+        trusted.check_hostname = False
+        trusted.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return http.client.HTTPSConnection(*self._address, timeout=_ASK_SECONDS, context=trusted)
 
     def last_lines(self, count: int) -> list[str]:
         """Return the end of its log."""

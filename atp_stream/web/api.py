@@ -4,6 +4,7 @@ import ssl
 from pathlib import Path
 
 from atp_stream.domain.policy import Policy
+from atp_stream.errors import ConfigurationError
 from atp_stream.streaming.worker import Worker
 from atp_stream.web.auth import Access
 from atp_stream.web.cluster import Cluster
@@ -16,8 +17,19 @@ from atp_stream.web.server import Handler, Web
 
 
 def open_forwarding(worker: Worker, authority: Path | None) -> Forwarding:
-    """Return what asks the other workers. authority: signed their certificates; None: whom the system trusts."""
-    tls = None if authority is None else ssl.create_default_context(cafile=str(authority))
+    """Return what asks the other workers. authority: signed their certificates; None: whom the system trusts.
+
+    ConfigurationError: its file is none of certificates.
+    """
+    try:
+        tls = None if authority is None else ssl.create_default_context(cafile=str(authority))
+    except (ssl.SSLError, OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"{authority} holds no certificates",
+            cause=str(getattr(error, "reason", None) or error).lower(),
+            setting="client.ca_location",
+            fix="give the certificate of the authority that signed those of the workers, as a PEM file",
+        ) from None
     return Forwarding(worker.inspection, worker.options.group, tls)
 
 

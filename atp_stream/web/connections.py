@@ -7,12 +7,15 @@ reachable.
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import Any
 
-from aiohttp import http_exceptions, web
+from aiohttp import hdrs, http_exceptions, web
+from aiohttp.http_parser import RawRequestMessage
 from aiohttp.web_protocol import RequestHandler
 from aiohttp.web_request import BaseRequest
 from aiohttp.web_server import Server
+from multidict import CIMultiDict, CIMultiDictProxy
 from typing_extensions import override
 
 from atp_stream.web.errors import ApiError, error_response, plain
@@ -29,6 +32,8 @@ HANDSHAKE_SECONDS = 5.0
 UNREAD_SECONDS = 30.0
 #: Seconds for which the rest of a body that nobody reads is waited for.
 _LINGER_SECONDS = 2.0
+#: Seconds that requests under way have when the worker ends, and as many again once they are told; then they are cut.
+_STOP_SECONDS = 0.5
 
 # Different, as the parser tells by its limit only what it was that was too long.
 _MOST_LINE_BYTES = 8_000
@@ -49,6 +54,7 @@ class Runner(web.AppRunner):
             app,
             access_log=None,
             keepalive_timeout=IDLE_SECONDS,
+            shutdown_timeout=_STOP_SECONDS,
             lingering_time=_LINGER_SECONDS,
             max_line_size=_MOST_LINE_BYTES,
             max_field_size=_MOST_HEADER_BYTES,
@@ -64,9 +70,24 @@ class Runner(web.AppRunner):
     @override
     async def _make_server(self) -> Server:
         made = await super()._make_server()
-        return _Server(
-            self._most, made.request_handler, request_factory=made.request_factory, loop=made._loop, **made._kwargs
-        )
+        factory = _known_expectations(made.request_factory)
+        return _Server(self._most, made.request_handler, request_factory=factory, loop=made._loop, **made._kwargs)
+
+
+def _known_expectations(make: Callable[..., BaseRequest]) -> Callable[..., BaseRequest]:
+    """Return `make` for messages without an `Expect` that nobody knows: aiohttp would say it back, before our guard.
+
+    A server may leave it out of account (RFC 9110, section 10.1.1).
+    """
+
+    def without(message: RawRequestMessage, *rest: Any) -> BaseRequest:
+        if message.headers.get(hdrs.EXPECT, "100-continue").lower() != "100-continue":
+            headers = CIMultiDict(message.headers)
+            del headers[hdrs.EXPECT]
+            message = message._replace(headers=CIMultiDictProxy(headers))
+        return make(message, *rest)
+
+    return without
 
 
 class Site(web.TCPSite):

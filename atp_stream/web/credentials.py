@@ -28,7 +28,6 @@ def tls_context(settings: WebSettings) -> ssl.SSLContext | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         # An empty password, so that a key with one is refused rather than asked for at a terminal.
         context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")  # nosec B106

@@ -40,7 +40,7 @@ class JwtKeys:
         if "://" not in place:
             try:
                 self._keys = _parsed(_read(Path(place)))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RuntimeError) as error:  # the last: nobody has such a home directory
                 raise ConfigurationError(
                     f"the keys of {place} cannot be used",
                     cause=_why(error),

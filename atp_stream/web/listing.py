@@ -24,8 +24,9 @@ from atp_stream.web.errors import ApiError
 from atp_stream.web.forwarding import WORKER, Forwarding
 from atp_stream.web.models import ItemPage, ItemRow, ItemStatus, encode, hundredths
 from atp_stream.web.parameters import ItemsAsked, parse
-from atp_stream.web.rows import RANKS, AttentionPosition, Filter, KeyPosition, Position, shown
+from atp_stream.web.rows import RANKS, AttentionPosition, Filter, KeyPosition, Position
 from atp_stream.web.scan import Scan
+from atp_stream.web.shown import shown
 
 PARTITIONS: Final = "Atp-Partitions"
 """On a request of another worker: the partitions that it wants, as numbers with commas between."""

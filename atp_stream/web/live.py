@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from atp_stream.contracts.keys import item_key
 from atp_stream.domain.decide import Outcome
@@ -38,13 +38,8 @@ class Change(NamedTuple):
     events: tuple[OutputEvent, ...]
 
 
-class Course(NamedTuple):
-    """The last values of what a channel may promise, oldest first."""
-
-    tenant_id: str
-    item_id: str
-    channel: str
-    available: Sequence[Quantity]
+CourseKey: TypeAlias = tuple[str, str, str]
+"""Tenant, item and channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +68,7 @@ class Live:
     def __init__(self, most: int = MOST_CHANGES) -> None:
         self.run: Final = secrets.token_hex(4)
         self._ring: deque[Change] = deque(maxlen=most)
-        self._courses: dict[tuple[str, str, str], array[int]] = {}
+        self._courses: dict[CourseKey, array[int]] = {}
         self._marks: deque[tuple[float, int]] = deque(maxlen=_MARKS)
         #: The number of the next change.
         self.position = 0
@@ -83,7 +78,7 @@ class Live:
         now = time.monotonic()
         if not self._marks or now - self._marks[-1][0] > _MARK_SECONDS:
             self._marks.append((now, self.position))
-        last: dict[tuple[str, str, str], Quantity] = {}
+        last: dict[CourseKey, Quantity] = {}
         for note in committed.notes:
             if not isinstance(note, Decided) or note.outcome in _WITHOUT_CHANGE:
                 continue
@@ -100,7 +95,7 @@ class Live:
         for key, available in last.items():
             self._extend(key, available)
 
-    def _extend(self, key: tuple[str, str, str], available: Quantity) -> None:
+    def _extend(self, key: CourseKey, available: Quantity) -> None:
         course = self._courses.pop(key, None)
         if course is None:
             course = array("q")
@@ -138,13 +133,13 @@ class Live:
                 found += [each for each in reversed(change.events) if wanted.in_channel(each.fact.channel)]
         return found[:most][::-1]
 
-    def courses(self, wanted: Wanted) -> list[Course]:
-        """Return the courses that are wanted and have more than one value."""
-        return [
-            Course(*key, tuple(values))
-            for key, values in self._courses.items()
-            if len(values) > 1 and wanted.item(key[0], key[1]) and wanted.in_channel(key[2])
-        ]
+    def courses(self, wanted: Wanted) -> list[CourseKey]:
+        """Return whose courses are wanted."""
+        return [key for key in self._courses if wanted.item(key[0], key[1]) and wanted.in_channel(key[2])]
+
+    def course(self, key: CourseKey) -> Sequence[Quantity]:
+        """Return the last values of what a channel may promise, oldest first; empty: none are kept (any more)."""
+        return self._courses.get(key, ())
 
 
 class Gathered(NamedTuple):

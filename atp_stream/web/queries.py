@@ -16,8 +16,8 @@ from msgspec import UNSET, UnsetType
 from atp_stream.contracts.keys import item_key, reservation_key
 from atp_stream.contracts.state_codec import decode_item, decode_reservation
 from atp_stream.domain.policy import Policy
-from atp_stream.domain.pools import available, channels_of, pools
-from atp_stream.domain.state import SHARED, ItemState
+from atp_stream.domain.pools import available
+from atp_stream.domain.state import ItemState
 from atp_stream.streaming.committed import Committed
 from atp_stream.streaming.errors import StateUnusable
 from atp_stream.streaming.inspection import Inspection, Moving, NotHere
@@ -26,19 +26,9 @@ from atp_stream.streaming.store import PartitionState
 from atp_stream.web.auth import tenant_of
 from atp_stream.web.errors import ApiError
 from atp_stream.web.forwarding import SECONDS, WORKER, Forwarding, unreachable
-from atp_stream.web.models import (
-    Availability,
-    Cause,
-    ChannelPool,
-    HeldBack,
-    Model,
-    Place,
-    Pools,
-    Reservation,
-    encode,
-    quantity,
-)
+from atp_stream.web.models import Availability, Model, Pools, Reservation, encode, quantity
 from atp_stream.web.parameters import AvailabilityAsked, PoolsAsked, ReservationAsked, parse
+from atp_stream.web.shown import pools_of
 
 MOST_WAIT_SECONDS: Final = 5.0
 #: How often a wait for a position looks whether the partition is still here, if nothing else wakes it.
@@ -197,46 +187,6 @@ class Queries:
             headers["Atp-As-Of"] = str(as_of)
             headers["Atp-Age"] = f"{max(0.0, time.time() - as_of / 1000):.3f}"
         return headers
-
-
-def pools_of(tenant_id: str, item_id: str, item: ItemState, policy: Policy) -> Pools:
-    """Return all that is known of an item, as it is shown."""
-    places = [
-        Place(location, None if channel == SHARED else channel, quantity(stock.on_hand), stock.as_of)
-        for location, by_channel in sorted(item.on_hand.items())
-        for channel, stock in sorted(by_channel.items())
-    ]
-    found = pools(item, policy, channels_of(item, policy))
-    channels = [
-        ChannelPool(
-            channel=channel,
-            protected=quantity(pool.protected),
-            limit=None if pool.limit is None else quantity(pool.limit),
-            on_hand=quantity(pool.on_hand),
-            dedicated=quantity(pool.dedicated),
-            reserved=quantity(pool.reserved),
-            available=quantity(pool.available),
-            held_back=quantity(pool.held_back.total),
-            held_back_for=HeldBack(*map(quantity, pool.held_back)),
-        )
-        for channel, pool in found.items()
-    ]
-    return Pools(
-        tenant_id=tenant_id,
-        item_id=item_id,
-        sequence=item.sequence,
-        rules_version=policy.version,
-        safety_stock=quantity(policy.safety_stock),
-        on_hand=places,
-        channels=channels,
-        changed=cause_of(item),
-    )
-
-
-def cause_of(item: ItemState) -> Cause | None:
-    """Return the input that last changed an item, as it is shown."""
-    changed = item.changed
-    return None if changed is None else Cause(changed.event_id, changed.kind, changed.timestamp)
 
 
 def moving(inspection: Inspection, why: str) -> ApiError:

@@ -1,15 +1,13 @@
-"""The rows of lists: an item in one channel, by what it is chosen, put in order and shown."""
+"""The rows of lists: an item in one channel, by what it is chosen and put in order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from atp_stream.contracts.keys import split_item_key
 from atp_stream.domain.availability import Balance, pos, supply_of
 from atp_stream.domain.policy import Policy
-from atp_stream.domain.pools import pools
 from atp_stream.domain.state import ItemState
-from atp_stream.web.models import Cause, HeldBack, ItemRow, ItemStatus, quantity
+from atp_stream.web.models import ItemStatus
 
 RANKS: Final = {status: rank for rank, status in enumerate(ItemStatus)}
 
@@ -103,22 +101,3 @@ class Standing:
         if available == 0:
             return available, ItemStatus.OUT
         return available, ItemStatus.LOW if available < low else ItemStatus.OK
-
-
-def shown(row: Row, policy: Policy) -> ItemRow:
-    """Return a row as it is shown."""
-    tenant_id, item_id = split_item_key(row.key)
-    pool, changed = pools(row.item, policy, [row.channel])[row.channel], row.item.changed
-    return ItemRow(
-        tenant_id=tenant_id,
-        item_id=item_id,
-        channel=row.channel,
-        on_hand=quantity(pool.on_hand),
-        available=quantity(pool.available),
-        reserved=quantity(pool.reserved),
-        held_back=quantity(pool.held_back.total),
-        held_back_for=HeldBack(*map(quantity, pool.held_back)),
-        status=row.status,
-        sequence=row.item.sequence,
-        changed=None if changed is None else Cause(changed.event_id, changed.kind, changed.timestamp),
-    )

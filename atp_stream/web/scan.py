@@ -146,6 +146,7 @@ class Scan:
                 elif reader.is_finished:
                     hungry.pop()
                 elif time.perf_counter() > until:
+                    await slices.give_way()
                     break
                 else:
                     hungry.insert(0, hungry.pop())  # all get on, however early this has to end

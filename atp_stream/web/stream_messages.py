@@ -24,9 +24,13 @@ MOST_PLACES: Final = 1024
 
 
 class RowsTold(Model, frozen=True):
-    """`rows`: items that have changed, each as it is now, in all channels that are watched."""
+    """`rows`: items that have changed, each as it is now, in all channels that are watched.
+
+    waiting: so many changes came faster than they are told; they are told next.
+    """
 
     rows: Sequence[ItemRow]
+    waiting: int = 0
 
 
 Kind: TypeAlias = Literal["committed", "released", "denied", "backordered"]

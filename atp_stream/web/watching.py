@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from atp_stream.contracts.keys import item_key
 from atp_stream.contracts.state_codec import decode_item
 from atp_stream.domain.policy import Policy
 from atp_stream.domain.quantity import parse_quantity
@@ -18,7 +19,8 @@ from atp_stream.streaming.partitioner import partition_of
 from atp_stream.web.live import Live, Wanted, gather
 from atp_stream.web.models import ItemRow, Model, WorkerInfo, quantity
 from atp_stream.web.parameters import ItemsAsked
-from atp_stream.web.rows import Filter, shown
+from atp_stream.web.rows import Filter
+from atp_stream.web.shown import shown
 from atp_stream.web.stream_messages import (
     CoursesTold,
     CourseTold,
@@ -36,7 +38,8 @@ _STATUS_SECONDS: Final = 1.0
 _MOST_ITEMS: Final = 200
 _MOST_EVENTS: Final = 200
 _RECENT_EVENTS: Final = 100
-_COURSES_AT_ONCE: Final = 500
+#: Courses of one message, likewise.
+_COURSES_AT_ONCE: Final = 100
 #: A new watcher is told again what changed so lately: it reads the list at about the time at which it begins to watch.
 _OVERLAP_SECONDS: Final = 5.0
 #: The threshold of the status `low`, as in a list that asks for none.
@@ -63,7 +66,7 @@ class Watching:
         if is_missed:
             yield self._message("reset", ResetTold("lost"), position)
         if known is None:
-            for message in self._before(wanted, position):
+            async for message in self._before(wanted, position):
                 yield message
         told = time.monotonic()
         while True:
@@ -71,11 +74,12 @@ class Watching:
             if gathered is None:
                 position = self.live.position
                 yield self._message("reset", ResetTold("behind"), position)
-            else:
+            elif self._may_tell():  # else what has changed waits until it is known whose it is
                 position = gathered.position
                 rows = self._rows(gathered.items, wanted)
                 if rows:
-                    yield self._message("rows", RowsTold(rows), position)
+                    waiting = self.live.position - position
+                    yield self._message("rows", RowsTold(rows, waiting), position)
                 if gathered.events:
                     newest = [event_told(event) for event in gathered.events[-_MOST_EVENTS:]]
                     skipped = len(gathered.events) - len(newest)
@@ -94,18 +98,35 @@ class Watching:
         position = known.get(live.run, 0)
         return (position, False) if live.reaches(position) else (live.position, True)
 
-    def _before(self, wanted: Wanted, position: int) -> list[Message]:
-        """Return what a new watcher is told of the time before."""
-        courses = [
-            CourseTold(each.tenant_id, each.item_id, each.channel, [quantity(value) for value in each.available])
-            for each in self.live.courses(wanted)
-        ]
-        parts = [courses[at : at + _COURSES_AT_ONCE] for at in range(0, len(courses), _COURSES_AT_ONCE)]
+    async def _before(self, wanted: Wanted, position: int) -> AsyncGenerator[Message, None]:
+        """Yield what a new watcher is told of the time before: much, so others get the event loop in between."""
         events = [event_told(event) for event in self.live.events(wanted, _RECENT_EVENTS)]
-        return [
-            self._message("events", EventsTold(events), position),
-            *(self._message("courses", CoursesTold(part), position) for part in parts),
-        ]
+        yield self._message("events", EventsTold(events), position)
+        keys = self.live.courses(wanted)
+        for at in range(0, len(keys), _COURSES_AT_ONCE):
+            courses = [
+                CourseTold(*key, [quantity(value) for value in values])
+                for key in keys[at : at + _COURSES_AT_ONCE]
+                if self._is_here(item_key(key[0], key[1])) and len(values := self.live.course(key)) > 1
+            ]
+            if courses:
+                yield self._message("courses", CoursesTold(courses), position)
+            await asyncio.sleep(0)
+
+    def _may_tell(self) -> bool:
+        try:
+            self.inspection.held()
+        except Moving:
+            return False
+        return True
+
+    def _is_here(self, key: bytes) -> bool:
+        """Whether the item is this worker's; the course of one that has moved away is over."""
+        try:
+            self.inspection.partition(partition_of(key, self.inspection.partitions))
+        except (Moving, NotHere):
+            return False
+        return True
 
     def _rows(self, items: Mapping[bytes, object], wanted: Wanted) -> list[ItemRow]:
         """Return the rows of items as they are now; those that have moved away are another worker's to tell."""

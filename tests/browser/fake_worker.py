@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import queue
 import re
 import threading
 import time
@@ -34,6 +35,13 @@ class FakeWorker:
     on_hand: str = ""
     #: `Last-Event-ID` of each stream that was asked for; None: it begins.
     streams: list[str | None] = field(default_factory=list)
+    #: The order of each list that was asked for.
+    orders: list[str] = field(default_factory=list)
+    #: Messages, name and data, for the stream to tell next.
+    news: "queue.SimpleQueue[tuple[str, Any]]" = field(default_factory=lambda: queue.SimpleQueue())
+    #: While set, a stream is refused, or a list in the order of attention.
+    no_stream: threading.Event = field(default_factory=threading.Event)
+    no_attention: threading.Event = field(default_factory=threading.Event)
     #: While set, streams are ended, one after the other as they are asked for.
     drops: threading.Event = field(default_factory=threading.Event)
     _ready: threading.Event = field(default_factory=threading.Event)
@@ -74,6 +82,9 @@ class FakeWorker:
 
     async def _items(self, request: web.Request) -> web.Response:
         self._check(request)
+        self.orders.append(request.query["order"])
+        if self.no_attention.is_set() and self.orders[-1] == "attention":
+            return _json({"error": "TOO_MANY_SCANS", "message": "too many lists are asked for"}, status=503)
         start, limit = int(request.query.get("cursor", 0)), int(request.query["limit"])
         page = [self.row(number) for number in range(start, min(self.rows, start + limit))]
         following = start + limit
@@ -82,6 +93,8 @@ class FakeWorker:
 
     async def _stream(self, request: web.Request) -> web.StreamResponse:
         self._check(request)
+        if self.no_stream.is_set():
+            return _json({"error": "UNAVAILABLE", "message": "not now"}, status=503)
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", **SECURITY_HEADERS})
         await response.prepare(request)
         self.streams.append(request.headers.get("Last-Event-ID"))
@@ -90,6 +103,8 @@ class FakeWorker:
         await response.write(_event("group", group) + _event("worker", worker))
         try:
             while not self.drops.is_set():
+                while not self.news.empty():
+                    await response.write(_event(*self.news.get()))
                 count = int(self.rate * _TICK_SECONDS)
                 rows = [
                     self.row(change * 37 % self.rows, change // self.rows + 1 + change % 3)
@@ -152,8 +167,8 @@ class FakeWorker:
             loop.close()
 
 
-def _json(value: object) -> web.Response:
-    return web.Response(text=_on_the_wire(value), content_type="application/json")
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(text=_on_the_wire(value), content_type="application/json", status=status)
 
 
 def _event(name: str, value: object) -> bytes:

@@ -122,7 +122,11 @@ def test_given_an_output_when_it_is_read_by_the_document_then_value_key_and_head
 @pytest.mark.parametrize("event", SAMPLES)
 def test_given_an_input_in_json_when_it_is_held_against_the_document_then_it_fits(event: str) -> None:
     sources = {f"{kind}.topic": SourceTopic(event=kind, encoding="json") for kind in SAMPLES}  # type: ignore[arg-type]
-    document = asyncapi_of(Settings(topics=TopicSettings(sources=sources)))
+    settings = Settings(topics=TopicSettings(sources=sources))
+    document = asyncapi_of(settings)
+    change = message_of(document, settings.topics.changes, f"Changes.{event}.json")
+    assert change["headers"]["properties"]["encoding"]["const"] == "json"
+    assert change["contentType"] == "application/json"
     schema = resolved(document, message_of(document, f"{event}.topic")["payload"]["$ref"])
     fields = {name: value for name, value in SAMPLES[event].items() if name not in ("eventId", "timestamp", "tenantId")}
     payload = {name: str(value) if name in ("onHand", "quantity") else value for name, value in fields.items()}

@@ -105,7 +105,9 @@ def test_schemas_and_every_package_are_part_of_what_gets_installed() -> None:
     tools = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     sources = [path.parent.relative_to(REPOSITORY) for path in REPOSITORY.glob("atp_stream/**/*.py")]
     packages = {".".join(source.parts) for source in sources}
-    assert set(tools["packages"]) == {*packages, "atp_stream.schemas"}
+    files = {"atp_stream.web.assets", "atp_stream.web.templates"}  # all that lies there
+    assert set(tools["packages"]) == {*packages, *files, "atp_stream.schemas"}
+    assert all(tools["package-data"][name] == ["*"] for name in files)
     assert tools["package-dir"] == {"atp_stream.schemas": "schemas"}
     patterns = tools["package-data"]["atp_stream.schemas"]
     assert {path.name for pattern in patterns for path in (REPOSITORY / "schemas").glob(pattern)} == set(

@@ -400,6 +400,21 @@ async def test_a_call_of_the_consumers_thread_runs_there_and_gives_its_result_ba
     assert thread.thread_loop is not asyncio.get_running_loop()
 
 
+async def test_a_worker_that_leaves_the_group_by_itself_has_no_lease_until_it_is_back(group: Group) -> None:
+    # aiokafka does so where nobody has fetched for long, and tells nobody before: the gate may be open still.
+    running = await group.start()
+    await eventually("the gate is open", lambda: running.is_open)
+    thread = running.consumer.thread
+    assert thread.lease.holds
+
+    async def leave() -> bool:
+        await running.aiokafka._coordinator._maybe_leave_group()
+        return thread.lease.holds
+
+    assert not await thread.call_thread(leave)
+    await eventually("it has joined again", lambda: thread.lease.holds and running.is_open)
+
+
 async def test_closing_the_consumer_out_of_turn_does_not_keep_it_from_leaving_the_group(group: Group) -> None:
     # Faust does so in the wrong loop if a rebalance begins during a stop.
     running = await group.start()

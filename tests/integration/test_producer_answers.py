@@ -311,7 +311,7 @@ def test_given_no_permission_then_the_worker_ends_with_what_to_grant(
 
     with pytest.raises(NotPermitted) as caught:
         work()
-    assert "permissions" in caught.value.fix
+    assert '"Permissions"' in caught.value.fix
 
 
 def test_given_no_permission_for_a_topic_then_the_second_transaction_says_so_and_the_worker_ends(bench: Bench) -> None:

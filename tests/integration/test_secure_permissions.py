@@ -6,7 +6,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,15 @@ def all_of(deployment: Deployment) -> list[Permission]:
     return list(itertools.chain.from_iterable(needed(deployment).values()))
 
 
+def at_once(
+    scene: Scene, directory: Path, run: Callable[[Scene, str, Path, str], None], cases: Sequence[str]
+) -> Mapping[str, Future[None]]:
+    """Run it for each case, with a name and a directory, and return when all are over; failures are in what is left."""
+    with ThreadPoolExecutor(len(cases)) as pool:
+        names = {case: f"{directory.name}-{number}" for number, case in enumerate(cases)}
+        return {case: pool.submit(run, scene, name, directory / name, case) for case, name in names.items()}
+
+
 def feed(deployment: Deployment, seed: int) -> None:
     """Events of all kinds, and what is none."""
     deployment.publish(*(event for event, _ in zip(deployment.core.feed(seed, 5), range(80), strict=False)))
@@ -34,18 +44,17 @@ def feed(deployment: Deployment, seed: int) -> None:
     deployment.flush()
 
 
-@pytest.mark.parametrize("way", ["SCRAM-SHA-512", "PLAIN", "certificate"])
-def test_given_the_documented_permissions_and_no_others_when_a_worker_works_and_another_restores_then_all_is_right(
-    scene: Scene, unique: str, tmp_path: Path, way: str
-) -> None:
+WAYS = ("SCRAM-SHA-512", "PLAIN", "certificate")
+
+
+def work_and_restore(scene: Scene, name: str, directory: Path, way: str) -> None:
     if way == "certificate":
-        user, connection = unique, scene.certificate(scene.certificates.client(unique, password=KEY_PASSWORD))
+        user, connection = name, scene.certificate(scene.certificates.client(name, password=KEY_PASSWORD))
     elif way == "PLAIN":
         user, connection = PLAIN_USER, scene.plain()
     else:
-        user, connection = unique, scene.scram(unique)
-    passed = scene.door.passed
-    with scene.deployment(unique, tmp_path / "workers", connection) as deployment:
+        user, connection = name, scene.scram(name)
+    with scene.deployment(name, directory, connection) as deployment:
         scene.broker.allow(user, all_of(deployment))
         first = deployment.worker("w1").start().ready()
         feed(deployment, seed=1)
@@ -58,7 +67,20 @@ def test_given_the_documented_permissions_and_no_others_when_a_worker_works_and_
         feed(deployment, seed=2)
         deployment.verify()
         assert second.stop() == 0
-    assert scene.door.passed > passed
+
+
+@pytest.fixture(scope="module")
+def worked(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Future[None]]:
+    """What came of working by each way. All at the same time: each waits more than it computes."""
+    return at_once(scene, tmp_path_factory.mktemp("worked"), work_and_restore, WAYS)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_given_the_documented_permissions_and_no_others_when_a_worker_works_and_another_restores_then_all_is_right(
+    scene: Scene, worked: Mapping[str, Future[None]], way: str
+) -> None:
+    worked[way].result()
+    assert scene.door.passed > 0
 
 
 def test_given_the_documented_permissions_when_the_doctor_looks_then_nothing_is_missing(
@@ -136,28 +158,38 @@ def nothing_was_done(deployment: Deployment) -> bool:
     return not written and not deployment.outputs() and set(deployment.committed(deployment.sources).values()) == {None}
 
 
-@pytest.mark.parametrize(
-    "lacking",
-    [
-        "source topics: READ",
-        "`inventory.atp.*`, `atp.dead-letters`: WRITE",
-        "group `<application id>`: READ",
-        "transactional ids that begin with `<application id>-`: WRITE",
-    ],
+TAKEN = (
+    "source topics: READ",
+    "`inventory.atp.*`, `atp.dead-letters`: WRITE",
+    "group `<application id>`: READ",
+    "transactional ids that begin with `<application id>-`: WRITE",
 )
-def test_given_a_worker_at_work_when_a_permission_is_taken_away_then_it_ends_with_77_and_nothing_is_lost(
-    scene: Scene, unique: str, tmp_path: Path, lacking: str
-) -> None:
-    with scene.deployment(unique, tmp_path / "workers", scene.scram(unique), partitions=1) as deployment:
-        scene.broker.allow(unique, all_of(deployment))
+
+
+def take_away(scene: Scene, name: str, directory: Path, lacking: str) -> None:
+    with scene.deployment(name, directory, scene.scram(name), partitions=1) as deployment:
+        scene.broker.allow(name, all_of(deployment))
         worker = deployment.worker("w1").start().ready()
         feed(deployment, seed=4)
         deployment.verify()
         taken = needed(deployment)[lacking]
-        scene.broker.allow(unique, [each for each in all_of(deployment) if each not in taken])
+        scene.broker.allow(name, [each for each in all_of(deployment) if each not in taken])
         feed(deployment, seed=5)
         assert worker.ends() == 77, worker.shown()
         assert 'docs/operations.md, "Permissions"' in worker.last_words() + worker.log()
-        scene.broker.allow(unique, all_of(deployment))
+        scene.broker.allow(name, all_of(deployment))
         worker.start().ready()
         deployment.verify()
+
+
+@pytest.fixture(scope="module")
+def taken_away(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Future[None]]:
+    """What came of taking each permission away. All at the same time, as above."""
+    return at_once(scene, tmp_path_factory.mktemp("taken"), take_away, TAKEN)
+
+
+@pytest.mark.parametrize("lacking", TAKEN)
+def test_given_a_worker_at_work_when_a_permission_is_taken_away_then_it_ends_with_77_and_nothing_is_lost(
+    taken_away: Mapping[str, Future[None]], lacking: str
+) -> None:
+    taken_away[lacking].result()

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import contextlib
+import selectors
 import ssl
 import threading
 from types import TracebackType
@@ -14,6 +16,7 @@ from yarl import URL
 from .certificates import HOST, Identity
 
 _STOP_SECONDS = 10
+_LAST_SECONDS = 2
 
 
 class RegistryDoor:
@@ -23,8 +26,9 @@ class RegistryDoor:
         self._target, self._login = target, f"Basic {base64.b64encode(f'{user}:{password}'.encode()).decode()}"
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         self._context.load_cert_chain(identity.certificate, identity.key)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever)
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._port = 0
         #: How many requests came with the right login, and with another or none.
         self.passed = self.refused = 0
@@ -45,8 +49,16 @@ class RegistryDoor:
         self._port = self._runner.addresses[0][1]
 
     async def _close(self) -> None:
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()  # TLS would wait for the other side to take leave, which may be dead
         await self._runner.cleanup()
         await self._session.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_SECONDS):
+                while len(self._selector.get_map()) > 1:  # noqa: ASYNC110 - nobody tells; one is the loop's own
+                    await asyncio.sleep(0.01)
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         if request.headers.get("Authorization") != self._login:

@@ -1,6 +1,7 @@
 """What is told of single inputs besides metrics: the log of dead letters, and spans."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -165,6 +166,23 @@ def test_given_large_transactions_when_spans_are_not_made_in_time_then_what_is_k
         held.set()
         tracing.close()
         assert len(kept.spans) == 12
+
+
+def test_given_spans_that_were_made_when_more_come_then_there_is_room_for_them_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_MOST_WAITING", 2)
+    until = time.monotonic() + WAIT_SECONDS
+    made: list[Any] = []
+
+    def make() -> list[Any]:
+        made.append(None)
+        return []
+
+    with traced() as (tracing, _):
+        while len(made) < 10:
+            assert time.monotonic() < until, "what is made takes room for ever"
+            tracing._put(1, make)
 
 
 def test_given_a_collector_that_hangs_when_the_worker_ends_then_it_does_not_wait_for_long(

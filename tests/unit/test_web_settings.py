@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import trustme
@@ -10,6 +11,7 @@ from atp_stream.errors import ConfigurationError, SettingsError
 from atp_stream.settings import WebSettings
 from atp_stream.settings.load import load_settings
 from atp_stream.settings.web_checks import is_loopback, web_checks
+from atp_stream.web.api import open_forwarding
 from atp_stream.web.credentials import tls_context
 
 JWT = {"auth": "jwt", "jwt_issuer": "https://i", "jwt_audience": "a", "jwt_keys": "keys.json"}
@@ -58,6 +60,8 @@ def test_given_all_addresses_then_it_must_be_said_how_others_reach_this_worker(h
         ({"tokens_file": "t.toml"}, []),  # `atp-stream tokens` makes it before it is used
         ({**JWT, "jwt_keys": "http://login.example.com/keys"}, ["web.jwt_keys"]),
         ({**JWT, "jwt_keys": "ftp://127.0.0.1/keys"}, ["web.jwt_keys"]),
+        ({**JWT, "jwt_keys": "https://[::1/keys"}, ["web.jwt_keys"]),
+        ({**JWT, "jwt_keys": "https:///keys"}, ["web.jwt_keys"]),
         ({**JWT, "jwt_keys": "http://127.0.0.1:1/keys"}, []),
         ({**JWT, "jwt_keys": "https://login.example.com/keys"}, []),
         ({"tls_certificate": __file__}, ["web.tls_key"]),
@@ -84,12 +88,21 @@ def test_the_url_of_a_worker_is_the_advertised_one_else_host_and_port(settings: 
 
 
 @pytest.mark.parametrize(
-    "wrong", ["atp.example.com", "http://a/b", "http://a?b", "http://u:p@a", "http://a#b", "ftp://a"]
+    "wrong",
+    [
+        *("atp.example.com", "http://a/b", "http://a?b", "http://u:p@a", "http://a#b", "ftp://a"),
+        *("http://:6066", "http://a:0", "http://a:99999", "http://a:b", "http://[::1", "http://[:::]", "http://a\\b"),
+    ],
 )
 def test_given_an_advertised_url_that_is_no_plain_address_then_it_is_refused(wrong: str) -> None:
     with pytest.raises(SettingsError) as caught:
         load_settings(environment={"ATP_CONFIG": "", "ATP_WEB__ADVERTISED_URL": wrong}, config=None)
     assert (caught.value.problems[0].setting or "").startswith("web.advertised_url")
+
+
+def test_given_a_tokens_file_in_the_home_directory_then_the_worker_reads_what_the_command_wrote() -> None:
+    loaded = load_settings(assignments=["web.tokens_file=~/tokens.toml"], environment={})
+    assert loaded.settings.web.tokens_file == Path.home() / "tokens.toml"
 
 
 @pytest.mark.parametrize("wrong", ["", "a b", "http://a", "a/b", "a@b"])
@@ -106,6 +119,14 @@ def test_given_certificate_files_that_are_none_then_the_start_is_refused(tmp_pat
     with pytest.raises(ConfigurationError) as caught:
         tls_context(WebSettings(tls_certificate=wrong, tls_key=wrong))
     assert caught.value.setting == "web.tls_certificate"
+
+
+def test_given_an_authority_for_the_other_workers_that_is_none_then_the_start_is_refused(tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong.pem"
+    wrong.write_text("not a certificate", encoding="utf-8")
+    with pytest.raises(ConfigurationError) as caught:
+        open_forwarding(MagicMock(), wrong)
+    assert caught.value.setting == "client.ca_location"
 
 
 def test_given_a_certificate_then_no_old_protocol_is_spoken(tmp_path: Path) -> None:

@@ -19,6 +19,9 @@ const SPOKEN_EVERY = 15000;
 const ALIVE_WITHIN = 15000;
 const RELOAD_GAP = 2000;
 const BEHIND_GAP = 10000; // more changes than can be shown: the list is read now and then instead
+const MOST_WAITING = 1000; // changes that wait to be told: about a second's
+const FLOOD_SAID = 5000;
+const OVERLAP = 2000; // a stream that begins tells what changed so shortly before
 const MOVED_FROM = "#moved-from=";
 
 let filters = tieForm(refilter);
@@ -30,7 +33,9 @@ const events = new Events(filters);
 const workers = new Workers((text) => events.say(text));
 const why = new Why(events, now, () => grid.focusActive());
 const grid = new Grid(byId("grid"), rows, (row, column) => why.open(row, column), now);
-const stream = new Stream(streamPath, take);
+const stream = new Stream(streamPath, take, (isNew) => {
+  if (isNew && performance.now() - loadedAt > OVERLAP) plan(0); // what changed since the list was read is not told
+});
 
 // --- the list ---
 
@@ -39,6 +44,7 @@ let isComplete = false;
 let trouble = "";
 let loadedAt = -RELOAD_GAP;
 let planned = null;
+let floodUntil = 0; // until when it is said that more changes than can be shown
 
 /** Ask for the list. fresh: with nothing shown until it is there; else what is held stays, and is brought up to date. */
 async function load(fresh) {
@@ -53,26 +59,30 @@ async function load(fresh) {
     trouble = "";
     byId("grid").scrollTop = 0;
   }
-  rows.round += 1;
+  rows.beginRound();
   summarize();
   try {
     const urgent = filters.sort === "attention" ? mostUrgent(mine.signal) : null;
+    urgent?.catch(() => {}); // is looked at below, where it is needed
     let cursor = null;
+    let listed = 0;
     const missing = new Set();
     do {
+      const asked = performance.now();
       const limit = cursor === null ? FIRST_PAGE : PAGE; // what is to be seen first comes first
       const more = { limit, order: "key", partial: "true", ...(cursor === null ? {} : { cursor }) };
       const page = await get(`${ATP}/items?${parameters(filters, more)}`, { signal: mine.signal });
-      takeIn(page, missing);
+      takeIn(page, asked, missing);
+      listed += page.items.length;
       cursor = page.nextCursor;
-      rows.more = cursor !== null && rows.view.length >= MOST_ROWS;
-    } while (cursor !== null && !rows.more);
-    if (urgent !== null && rows.more) takeIn(await urgent, missing);
+    } while (cursor !== null && listed < MOST_ROWS);
+    rows.more ||= cursor !== null;
+    if (urgent !== null && rows.more) for (const number of (await urgent).missingPartitions) missing.add(number);
     if (missing.size) {
       trouble = `Partitions ${[...missing].sort((one, other) => one - other).join(", ")} are moving or being restored: their items follow.`;
       plan(1000);
     } else {
-      if (!rows.more) rows.endRound();
+      rows.dropOld();
       trouble = "";
     }
     isComplete = true;
@@ -84,17 +94,21 @@ async function load(fresh) {
       : "The list cannot be read: the worker does not answer.";
     plan(1000 * (error.retryAfter ?? 2));
   } finally {
-    if (loading === mine) loading = null;
+    if (loading === mine) {
+      loading = null;
+      rows.endRound();
+    }
+    mine.abort(); // what is most urgent may still be asked for, and is here by now
     offerAll(rows.tenants, rows.channels);
     grid.draw();
     summarize();
   }
 }
 
-/** Take a page of the list in, and note which partitions are not in it. */
-function takeIn(page, missing) {
-  for (const row of page.items) rows.put(row, 0);
-  for (const number of page.missingPartitions ?? []) missing.add(number);
+/** Take a page of the list in, as of when it was asked for, and note which partitions are not in it. */
+function takeIn(page, asked, missing) {
+  for (const row of page.items) rows.put(row, 0, asked);
+  for (const number of page.missingPartitions) missing.add(number);
   grid.draw();
   summarize();
 }
@@ -106,12 +120,13 @@ function takeIn(page, missing) {
 async function mostUrgent(signal) {
   const wanted = { limit: PAGE, order: "attention", partial: "true" };
   for (;;) {
+    const asked = performance.now();
     try {
       const page = await get(`${ATP}/items?${parameters(filters, wanted)}`, { signal });
-      takeIn(page, new Set());
+      takeIn(page, asked, new Set());
       return page;
     } catch (error) {
-      if (error.code !== "SCANNING" || signal.aborted) return { items: [], missingPartitions: [] };
+      if (error.code !== "SCANNING" || signal.aborted) throw error;
       await new Promise((resolve) => setTimeout(resolve, 1000 * error.retryAfter));
     }
   }
@@ -149,9 +164,10 @@ function take({ event, data }) {
       const held = rows.put(row, at);
       if (held) why.changed(held);
     }
+    if (told.waiting > MOST_WAITING) floodUntil = at + FLOOD_SAID;
     grid.draw();
     summarize();
-  } else if (event === "events") events.take(told.events);
+  } else if (event === "events") events.take(told.events, told.skipped);
   else if (event === "worker") workers.take(told);
   else if (event === "group") {
     workers.group(told);
@@ -161,7 +177,10 @@ function take({ event, data }) {
       courses.set(keyOf({ tenantId, itemId, channel }), available.map(Number));
     }
     applyCourses();
-  } else if (event === "reset") plan(told.reason === "behind" ? BEHIND_GAP : 0);
+  } else if (event === "reset" && told.reason === "behind") {
+    floodUntil = performance.now() + BEHIND_GAP + FLOOD_SAID;
+    plan(BEHIND_GAP);
+  } else if (event === "reset") plan(0);
 }
 
 function applyCourses() {
@@ -182,7 +201,7 @@ const summarize = perFrame(() => {
   setText(byId("total"), view.length.toLocaleString("en"));
   setText(byId("running-out"), out.toLocaleString("en"));
   setText(byId("oversold"), counts.oversold.toLocaleString("en"));
-  setText(byId("more"), more ? `These are the first ${MOST_ROWS.toLocaleString("en")}; there are more. Filter to see others.` : "");
+  setText(byId("more"), more ? `This page holds ${MOST_ROWS.toLocaleString("en")} rows at most; there are more. Filter to see others.` : "");
   const [word, text] = state();
   const box = byId("list-state");
   box.hidden = word === "";
@@ -192,8 +211,11 @@ const summarize = perFrame(() => {
   speak(`${counted(view.length, "row")}, ${out} running out, ${counts.oversold} oversold.`);
 });
 
+const FLOOD = "More is changing than can be shown live: rows may be some seconds behind. Filter to see fewer.";
+
 function state() {
   if (trouble) return [rows.view.length ? "note" : "error", trouble];
+  if (rows.view.length && performance.now() < floodUntil) return ["note", FLOOD];
   if (rows.view.length) return ["", ""];
   if (!isComplete) return ["loading", "Loading the items …"];
   const isFiltered = filters.tenant || filters.item || filters.channel || filters.status;
@@ -276,6 +298,7 @@ setInterval(() => {
   showConnection();
   moveOn();
   grid.draw(); // ages
+  summarize(); // what is said for a time only
   workers.draw();
 }, TICK);
 sayMoved();

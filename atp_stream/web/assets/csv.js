@@ -1,7 +1,9 @@
 // What is filtered, as a file: all of it, also what is beyond the rows that the page holds.
 
 import { ATP, get } from "./api.js";
-import { ORDER, parameters } from "./filters.js";
+import { hundredths } from "./exact.js";
+import { parameters } from "./filters.js";
+import { rankOf } from "./rows.js";
 
 const PAGE = 1000;
 const COLUMNS = ["tenantId", "itemId", "channel", "status", "onHand", "available", "reserved", "heldBack", "sequence"];
@@ -23,22 +25,34 @@ function lineOf(row) {
   return [...fields, field(changed?.eventId, true), field(changed?.kind, true), when].join(",");
 }
 
-/** Ask for everything that fits the filters, and hand it to the browser as a file. Returns the number of rows. */
+/** Rows of the order of names in the order of attention, of the whole file. */
+function byAttention(rows) {
+  const keyed = rows.map((row) => ({ row, rank: rankOf(row), available: hundredths(row.available) }));
+  keyed.sort((one, other) => one.rank - other.rank || Number(one.available - other.available));
+  return keyed.map(({ row }) => row);
+}
+
+/**
+ * Ask for everything that fits the filters, and hand it to the browser as a file. Returns the number of rows.
+ * It is asked for by name: for each page in the order of attention the worker would look at all items anew.
+ */
 export async function download(filters, told) {
-  const lines = [[...COLUMNS, ...CAUSE.map((name) => `changed.${name}`)].join(",")];
+  const rows = [];
   let cursor = null;
   do {
-    const more = { limit: PAGE, order: ORDER[filters.sort], ...(cursor ? { cursor } : {}) };
+    const more = { limit: PAGE, order: "key", ...(cursor ? { cursor } : {}) };
     const page = await get(`${ATP}/items?${parameters(filters, more)}`);
-    for (const row of page.items) lines.push(lineOf(row));
+    rows.push(...page.items);
     cursor = page.nextCursor;
-    told(lines.length - 1);
+    told(rows.length);
   } while (cursor);
+  const heads = [...COLUMNS, ...CAUSE.map((name) => `changed.${name}`)].join(",");
+  const lines = [heads, ...(filters.sort === "name" ? rows : byAttention(rows)).map(lineOf)];
   const url = URL.createObjectURL(new Blob([`${lines.join("\r\n")}\r\n`], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
   link.download = "availability.csv";
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 10000);
-  return lines.length - 1;
+  return rows.length;
 }

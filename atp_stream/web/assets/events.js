@@ -1,6 +1,6 @@
 // What has happened, newest first: allocations committed and released, reservations denied, and partitions on the move.
 
-import { byId, clock, el, perFrame, setText } from "./dom.js";
+import { byId, clock, counted, el, perFrame, setText } from "./dom.js";
 import { grouped } from "./exact.js";
 import { matches } from "./filters.js";
 
@@ -21,6 +21,7 @@ export class Events {
     this.kept = []; // oldest first
     this.ids = new Set();
     this.waiting = [];
+    this.skipped = 0; // events that came faster than anybody reads
     this.isPaused = false;
     this.list = byId("event-list");
     this.button = byId("pause");
@@ -28,8 +29,12 @@ export class Events {
     this.draw = perFrame(() => this.render());
   }
 
-  /** Take events in, oldest first. Each is told once, however often it comes (a stream resumes). */
-  take(events) {
+  /**
+   * Take events in, oldest first. Each is told once, however often it comes (a stream resumes).
+   * skipped: so many more there were, which the worker left out.
+   */
+  take(events, skipped = 0) {
+    this.skipped += skipped;
     for (const event of events) {
       if (event.eventId && this.ids.has(event.eventId)) continue;
       if (event.eventId) this.ids.add(event.eventId);
@@ -59,6 +64,7 @@ export class Events {
   /** Show what fits other filters. */
   refilter(filters) {
     this.filters = filters;
+    this.skipped = 0;
     this.list.replaceChildren();
     this.waiting = this.kept.filter((event) => this.fits(event));
     this.draw();
@@ -73,6 +79,7 @@ export class Events {
     const waiting = this.isPaused ? this.waiting.length : 0;
     setText(byId("pause-word"), this.isPaused ? "Go on" : "Pause");
     setText(byId("waiting"), waiting ? `${waiting}${waiting === KEPT ? "+" : ""} waiting` : "");
+    setText(byId("skipped"), this.skipped ? `${counted(this.skipped, "more event")} came too fast to be shown.` : "");
     byId("no-events").hidden = this.list.childElementCount > 0 || this.waiting.length > 0;
     if (this.isPaused || !this.waiting.length) return;
     const news = this.waiting.slice(-SHOWN).reverse().map(line);

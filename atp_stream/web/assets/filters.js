@@ -7,8 +7,6 @@ const NAMES = ["tenant", "item", "channel", "status", "sort"];
 const DEFAULTS = { tenant: "", item: "", channel: "", status: "", sort: "attention" };
 /** As the URL says it -> the statuses of the API that it stands for. */
 export const STATUS = { "running-out": ["out", "low"], oversold: ["oversold"], out: ["out"], low: ["low"], ok: ["ok"] };
-/** Likewise for the order. */
-export const ORDER = { attention: "attention", name: "key" };
 const TYPING_PAUSE = 250;
 
 export function fromUrl() {

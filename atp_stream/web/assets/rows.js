@@ -10,7 +10,7 @@ const RANK = { oversold: 0, out: 1, low: 2 };
 const CALM = 3;
 
 export const keyOf = ({ tenantId, itemId, channel }) => `${tenantId}\n${itemId}\n${channel}`;
-const rankOf = (row) => RANK[row.status] ?? CALM;
+export const rankOf = (row) => RANK[row.status] ?? CALM;
 
 export class Rows {
   constructor(filters) {
@@ -28,6 +28,21 @@ export class Rows {
     this.counts = { oversold: 0, out: 0, low: 0 };
     this.more = false; // whether the cluster has more than are held
     this.round = 0;
+    this.isListing = false;
+    this.gone = new Map(); // while the list is read: what the stream has said of rows that are not held
+  }
+
+  /** The list is read from here on. */
+  beginRound() {
+    this.round += 1;
+    this.isListing = true;
+    this.gone.clear(); // what is asked for now is at least as new
+  }
+
+  /** All of it, or all that is to be had of it, has been read. */
+  endRound() {
+    this.isListing = false;
+    this.gone.clear();
   }
 
   /**
@@ -55,34 +70,37 @@ export class Rows {
   }
 
   /**
-   * Take a row in, as listed or from the stream. Returns the held row, or null where it is not held.
-   * An older state than the one held is ignored: list and stream overtake one another.
+   * Take a row in, from the stream (`heard`: when) or as listed (`asked`: when the list was asked for). Returns the held
+   * row, or null where it is not held.
+   * An older state than the one known is ignored: list and stream overtake one another. Stock can change without an
+   * event, and so without a new sequence: then the list is the newer one only if it was asked for after the other came.
    */
-  put(row, now) {
+  put(row, heard, asked = Infinity) {
     const key = keyOf(row);
     const held = this.byKey.get(key);
     this.tenants.add(row.tenantId);
     this.channels.add(row.channel);
-    if (held && row.sequence < held.sequence) {
-      held.round = this.round;
-      return held;
+    const known = held ?? this.gone.get(key);
+    if (known && (row.sequence < known.sequence || (row.sequence === known.sequence && asked < known.heard))) {
+      if (held) held.round = this.round;
+      return held ?? null;
     }
     if (!matches(this.filters, row)) {
       if (held) this.remove(held);
-      return null;
+      return this.missed(key, row, heard);
     }
     const rank = rankOf(row);
     const urgency = rank < CALM ? Number(row.available) : 0; // for the order alone
     if (held && held.rank === rank && held.urgency === urgency) {
       this.count(held, -1);
       if (held.available !== row.available) this.point(held, row.available);
-      if (NUMBERS.some((name) => held[name] !== row[name])) held.flash = now;
-      Object.assign(held, row);
+      if (NUMBERS.some((name) => held[name] !== row[name])) held.flash = heard;
+      Object.assign(held, row, { heard: heard || held.heard });
       this.count(held, 1);
     } else {
       const points = held?.points ?? [Number(row.available)];
       if (held) this.remove(held);
-      const made = { ...row, key, rank, urgency, points, flash: held ? now : 0 };
+      const made = { ...row, key, rank, urgency, points, flash: held ? heard : 0, heard };
       if (held && held.available !== row.available) this.point(made, row.available);
       this.view.splice(this.place(made), 0, made);
       this.byKey.set(key, made);
@@ -91,7 +109,7 @@ export class Rows {
         this.more = true;
         const last = this.view[this.view.length - 1];
         this.remove(last);
-        if (last === made) return null;
+        if (last === made) return this.missed(key, row, heard);
       }
     }
     const kept = this.byKey.get(key);
@@ -100,11 +118,18 @@ export class Rows {
     return kept;
   }
 
+  /** The stream has told of a row that is not held: a list that was asked for before must not bring it back. */
+  missed(key, { sequence }, heard) {
+    if (this.isListing && heard) this.gone.set(key, { sequence, heard });
+    return null;
+  }
+
   /** The recent course as the worker remembers it, up to what is held. */
   course(key, values) {
     const held = this.byKey.get(key);
     if (!held || held.points.length >= values.length) return;
-    held.points = values.slice(-POINTS);
+    const last = Number(held.available);
+    held.points = (values.at(-1) === last ? values : [...values, last]).slice(-POINTS);
     held.version = this.version += 1;
   }
 
@@ -124,8 +149,8 @@ export class Rows {
     this.count(row, -1);
   }
 
-  /** Drop what was not listed in this round: it no longer matches. */
-  endRound() {
+  /** Drop what was neither listed in this round nor told of: it no longer matches, or nobody knows how it is. */
+  dropOld() {
     for (const row of [...this.view]) if (row.round !== this.round) this.remove(row);
   }
 }

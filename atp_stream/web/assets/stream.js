@@ -38,10 +38,12 @@ export class Stream {
   /**
    * @param {() => string} path what to ask for, worked out anew at each connection
    * @param {(message: {id: ?string, event: string, data: string}) => void} take
+   * @param {(isNew: boolean) => void} opened called when a connection stands; isNew: it does not go on from another
    */
-  constructor(path, take) {
+  constructor(path, take, opened) {
     this.path = path;
     this.take = take;
+    this.opened = opened;
     this.last = null; // id of the last event seen: Last-Event-ID
     this.heard = performance.now(); // when anything came last, heartbeats too
     this.failed = 0; // connections in a row that brought nothing
@@ -104,6 +106,7 @@ export class Stream {
       clearTimeout(late);
     }
     await checked(response);
+    this.opened(this.last === null);
     this.open = true;
     this.heard = performance.now();
     const parse = parser((message) => this.got(message));

@@ -120,6 +120,19 @@ def test_given_json_when_it_is_asked_for_then_it_is_what_the_worker_wrote_to_the
 # --- what is asked ---
 
 
+def test_given_a_proxy_in_the_environment_when_workers_are_listed_then_the_worker_itself_is_asked(
+    cli: Cli, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        free = nobody.getsockname()[1]
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    api.answer(WORKERS)
+    assert cli("workers").code == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "path"),
     [

@@ -69,6 +69,16 @@ async def test_given_what_is_no_request_of_allowed_size_then_the_answer_is_the_d
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+@pytest.mark.parametrize("path", ["/read", "/nowhere"])
+async def test_given_an_expectation_that_nobody_knows_then_the_answer_is_as_without_it(path: str) -> None:
+    async with served() as client, connected(client) as streams:
+        asked = REQUEST.replace(b"/read", path.encode())
+        plain, _, _ = await answered(streams, asked)
+        status, head, body = await answered(streams, asked.replace(b"\r\n\r\n", b"\r\nExpect: secret-1\r\n\r\n"))
+    assert status == plain
+    assert b"secret" not in head + body
+
+
 async def test_given_more_connections_than_allowed_then_one_that_waits_makes_room_and_who_asks_is_answered() -> None:
     async with served(max_connections=10) as client:
         opened = [await asyncio.open_connection("127.0.0.1", client._base_url.port) for _ in range(50)]  # type: ignore[union-attr]
@@ -151,3 +161,35 @@ async def test_given_a_client_that_does_not_read_then_its_stream_is_cut(monkeypa
         await asyncio.wait_for(ended.wait(), 20)
         async with client.get("/read") as answer:
             assert answer.status == 200
+
+
+async def test_given_a_client_that_reads_late_but_in_time_then_it_is_not_cut_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    to_be_cut, read_on, connection = asyncio.Event(), asyncio.Event(), connections._Connection
+    pause, resume = connection.pause_writing, connection.resume_writing
+
+    def pause_writing(self: connections._Connection) -> None:
+        pause(self)
+        if self._unread is not None:
+            to_be_cut.set()
+
+    def resume_writing(self: connections._Connection) -> None:
+        resume(self)
+        if self._unread is None:
+            read_on.set()
+
+    async def large(request: aioweb.Request) -> aioweb.Response:
+        return aioweb.Response(body=b"x" * (32 << 20))
+
+    def add(web: Web) -> None:
+        web.add("/read", large, Access.READ)
+
+    monkeypatch.setattr(connection, "pause_writing", pause_writing)
+    monkeypatch.setattr(connection, "resume_writing", resume_writing)
+    async with served(add) as client, connected(client) as (reader, writer):
+        writer.write(REQUEST)
+        await asyncio.wait_for(to_be_cut.wait(), 10)
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+        await asyncio.wait_for(reader.readexactly(32 << 20), 30)
+        await asyncio.wait_for(read_on.wait(), 10)

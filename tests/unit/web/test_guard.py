@@ -15,6 +15,7 @@ from aiohttp import web as aioweb
 
 from atp_stream.web import guard
 from atp_stream.web.auth import Access, Role
+from atp_stream.web.rate import Rate
 from atp_stream.web.server import Web
 from atp_stream.web.token_file import create_token, digest
 
@@ -178,6 +179,7 @@ async def test_given_any_answer_then_it_has_the_headers_that_tie_a_browser_down(
                     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
                 )
                 assert headers["X-Content-Type-Options"] == "nosniff"
+                assert headers["X-Frame-Options"] == "DENY"
                 assert headers["Referrer-Policy"] == "no-referrer"
                 assert headers["Cache-Control"] == "no-store"
                 assert headers["Cross-Origin-Resource-Policy"] == headers["Cross-Origin-Opener-Policy"] == "same-origin"
@@ -188,8 +190,9 @@ async def test_given_any_answer_then_it_has_the_headers_that_tie_a_browser_down(
 
 
 async def test_given_more_requests_than_allowed_then_one_principal_gets_429_and_others_and_probes_do_not(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Rate.__init__, "__defaults__", (lambda: 0.0,))  # all of it takes no time
     tokens = tmp_path / "tokens.toml"
     busy, calm = (bearer(create_token(tokens, name, "*", "read", None)) for name in ("busy", "calm"))
     async with served(auth="tokens", tokens_file=tokens, requests_per_second=1) as client:
@@ -226,11 +229,14 @@ async def test_given_a_handler_that_takes_too_long_then_it_is_503_with_a_time_to
 async def test_given_streams_then_they_have_no_time_limit_and_there_are_only_so_many(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    refused_another = asyncio.Event()
+
     async def stream(request: aioweb.Request) -> aioweb.StreamResponse:
         response = aioweb.StreamResponse()
         await response.prepare(request)
         await response.write(b"first")
         await asyncio.sleep(0.2)  # four times the limit of other requests
+        await asyncio.wait_for(refused_another.wait(), 10)
         await response.write(b"last")
         return response
 
@@ -242,6 +248,7 @@ async def test_given_streams_then_they_have_no_time_limit_and_there_are_only_so_
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             body = await refused(client, "/stream", 503, "TOO_MANY_STREAMS")
             assert body["headers"]["Retry-After"] == "5"
+            refused_another.set()
             assert await answer.content.read() == b"last"
         async with client.get("/stream") as answer:
             assert answer.status == 200

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from atp_stream.domain.decide import Outcome
 from atp_stream.domain.events import (
     AllocationCommitted,
@@ -15,6 +17,7 @@ from atp_stream.domain.events import (
 )
 from atp_stream.stages.notes import Decided
 from atp_stream.streaming.committed import Committed
+from atp_stream.web import live as live_module
 from atp_stream.web.live import MOST_POINTS, Live, Wanted, gather
 
 _RECORD: Any = None  # nobody looks at it here
@@ -72,6 +75,16 @@ def test_given_filters_then_other_items_are_passed_over() -> None:
     assert told(live, 0, Wanted(channel="POS"))[1] == ["o-b-1-0"]
 
 
+def test_given_a_tenant_whose_name_begins_like_another_then_nothing_of_the_other_is_told() -> None:
+    live = Live()
+    for value in (1, 2):
+        live.observe(committed(decided("a", allocated(), *available(value), tenant="north-2")))
+    for wanted in (Wanted(tenant="north"), Wanted(tenant="north-22")):
+        assert told(live, 0, wanted)[:2] == ([], [])
+        assert live.events(wanted, 10) == []
+        assert live.courses(wanted) == []
+
+
 def test_given_more_items_than_fit_then_the_rest_is_told_next() -> None:
     live = Live()
     live.observe(committed(*(decided(name) for name in "abcab")))
@@ -92,17 +105,22 @@ def test_given_a_course_then_it_has_the_last_values_one_for_each_transaction() -
     live = Live()
     for value in range(2 * MOST_POINTS):
         live.observe(committed(decided("a", *available(1_000, value)), decided("b", *available(7, channel="POS"))))
-    (first, second) = live.courses(EVERYTHING)
-    assert (first.item_id, first.channel) == ("a", "ECOM")
-    assert list(first.available) == list(range(MOST_POINTS, 2 * MOST_POINTS))
+    first, second = ("north", "a", "ECOM"), ("north", "b", "POS")
+    assert live.courses(EVERYTHING) == [first, second]
+    assert list(live.course(first)) == list(range(MOST_POINTS, 2 * MOST_POINTS))
     assert live.courses(Wanted(channel="POS")) == [second]
     assert live.courses(Wanted(tenant="south")) == []
 
 
-def test_given_one_value_only_then_there_is_no_course() -> None:
+def test_given_more_courses_than_are_kept_then_the_one_changed_longest_ago_is_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_module, "MOST_COURSES", 2)
     live = Live()
-    live.observe(committed(decided("a", *available(1))))
-    assert live.courses(EVERYTHING) == []
+    for item in ("a", "b", "a", "c"):
+        live.observe(committed(decided(item, *available(1))))
+    assert [item for _, item, _ in live.courses(EVERYTHING)] == ["a", "c"]
+    assert list(live.course(("north", "b", "ECOM"))) == []
 
 
 def test_given_recent_events_then_the_last_ones_come_oldest_first() -> None:

@@ -195,7 +195,7 @@ class Stranger:
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda _: web.Response(status=302, headers={"Location": "http://127.0.0.1:1/elsewhere"}),
+        lambda _: web.Response(status=302, headers={"Location": "/elsewhere"}),
         lambda _: web.Response(body=ANSWER, headers={"Atp-Worker": "http://other"}),
         lambda _: web.Response(body=ANSWER),
         lambda _: web.Response(status=500),

@@ -20,8 +20,9 @@ from atp_stream.streaming.inspection import Moving
 from atp_stream.streaming.store import PartitionState
 from atp_stream.web.listing import _merged, _Part, _position
 from atp_stream.web.models import ItemStatus
-from atp_stream.web.rows import AttentionPosition, Filter, KeyPosition, Row, Standing, shown
+from atp_stream.web.rows import AttentionPosition, Filter, KeyPosition, Row, Standing
 from atp_stream.web.scan import Found, Scan, Span
+from atp_stream.web.shown import shown
 
 POLICY = Policy("1", ("A", "B"), 0, {})
 ALL = Filter(None, "", None, frozenset(), 1000)
