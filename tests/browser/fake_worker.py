@@ -151,6 +151,10 @@ class FakeWorker:
         self._ready.set()
         await stop.wait()
         await runner.cleanup()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # of clients that have gone
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
 
     @contextmanager
     def running(self) -> Iterator["FakeWorker"]:
