@@ -66,7 +66,7 @@ class Guard:
         seconds: float = MOST_SECONDS,
     ) -> None:
         self.rules: dict[str, Rule] = {}
-        #: Told of each request once its answer is known. They must be quick, and raise nothing.
+        #: Told of each request once its answer is known. They must be quick.
         self.observers: list[Callable[[Answered], None]] = []
         self.streams = 0
         self._authenticator = authenticator
@@ -108,7 +108,10 @@ class Guard:
             is_stream = rule is not None and rule.stream
             answered = Answered(route, request.method, status, seconds, traceparent, is_stream)
             for observe in self.observers:
-                observe(answered)
+                try:
+                    observe(answered)
+                except Exception:  # whoever only looks makes no answer a failure
+                    log.exception("a request could not be told of: metrics or traces may lack it")
 
     async def _admitted(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         self._check_place(request)

@@ -49,6 +49,8 @@ def _answer(connection: socket.socket, advertised: str, txn_offset_commit: int) 
     try:
         while head := _exactly(connection, 4):
             request = _exactly(connection, struct.unpack(">i", head)[0])
+            if not request:  # hung up on: it was no request of Kafka's, as when it is tried whether this speaks TLS
+                return
             key, version, correlation = struct.unpack(">hhi", request[:8])
             if key == _API_VERSIONS:
                 body = _api_versions(version, txn_offset_commit)

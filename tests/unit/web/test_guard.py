@@ -347,3 +347,22 @@ async def test_given_refused_requests_then_each_has_one_log_line_with_its_patter
     ]
     everything = caplog.text
     assert all(each not in everything for each in ("secret-1", "secret-2", "secret-3", token, digest(token)))
+
+
+async def test_given_an_observer_that_fails_then_the_answer_is_what_it_was_and_the_others_are_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    told: list[guard.Answered] = []
+
+    def failing(_: guard.Answered) -> None:
+        raise ZeroDivisionError("a bug in what only looks")
+
+    def add(web: Web) -> None:
+        routes(web)
+        web.guard.observers += [failing, told.append]
+
+    async with served(add) as client:
+        assert await status_of(client, "/read") == 200
+        assert await status_of(client, "/nowhere") == 404
+    assert [(each.route, each.status) for each in told] == [("/read", 200), ("-", 404)]
+    assert "could not be told of" in caplog.text
