@@ -134,22 +134,24 @@ class Scan:
         rows: list[Row] = []
         enough = max(4, 2 * limit // max(1, len(numbers)))
         slices, until = Slices(), time.perf_counter() + self.most_seconds
+        unread = set(numbers)
         while len(rows) < limit and (hungry or waiting):
             while hungry:
                 reader = readers[hungry[-1]]
                 state = self.inspection.partition(reader.number)
                 reader.read(state, span, wanted, self.policy, enough, slices.begin())
+                unread.discard(reader.number)
                 while after is not None and reader.found and reader.found[0].by_key <= after:
                     reader.found.popleft()
                 if reader.found:
                     heapq.heappush(waiting, (reader.found[0].by_key, hungry.pop()))
                 elif reader.is_finished:
                     hungry.pop()
-                elif time.perf_counter() > until:
+                elif not unread and time.perf_counter() > until:
                     await slices.give_way()
                     break
                 else:
-                    hungry.insert(0, hungry.pop())  # all get on, however early this has to end
+                    hungry.insert(0, hungry.pop())  # all get on, however early this has to end: so does who asks
                 await slices.give_way()
             # Every row below this has been found, whatever those that are hungry still find.
             bound = min((KeyPosition(readers[number].position, "") for number in hungry), default=None)

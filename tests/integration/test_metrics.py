@@ -47,6 +47,13 @@ def test_given_events_when_processed_then_the_figures_are_those_of_the_outputs_a
     items = deployment.verify()
     until_it_is(worker, "idle")
     get(worker, "/health/ready")
+    partitions = {f"{name}.{suffix}": count for suffix, count in PARTITIONS.items()}
+
+    def counted() -> bool:
+        found = scrape(worker)
+        return all(found.total("atp_topic_partitions", topic=topic) == count for topic, count in partitions.items())
+
+    until("the worker has looked at the topics, as it does every second", counted, worker.shown)
     found = scrape(worker)
 
     kinds = Counter(event.kind for event in events)
@@ -64,9 +71,7 @@ def test_given_events_when_processed_then_the_figures_are_those_of_the_outputs_a
     assert found.total("atp_transaction_seconds_count") == found.total("atp_transaction_records_count") > 0
     for stage in ("ingest", "decide"):
         assert found.total("atp_input_age_seconds_count", stage=stage) > 0
-    for suffix, count in PARTITIONS.items():
-        topic = f"{name}.{suffix}"
-        assert found.total("atp_topic_partitions", topic=topic) == count
+    for topic, count in partitions.items():
         assert found.total("atp_assigned_partitions", topic=topic) == count
     places = {(f"{name}.{suffix}", str(number)) for suffix, count in PARTITIONS.items() for number in range(count)}
 

@@ -18,10 +18,11 @@ from atp_stream.domain.pools import pools
 from atp_stream.domain.state import SHARED, ItemState, Reservation, Stock
 from atp_stream.streaming.inspection import Moving
 from atp_stream.streaming.store import PartitionState
+from atp_stream.web import scan as module
 from atp_stream.web.listing import _merged, _Part, _position
 from atp_stream.web.models import ItemStatus
 from atp_stream.web.rows import AttentionPosition, Filter, KeyPosition, Row, Standing
-from atp_stream.web.scan import Found, Scan, Span
+from atp_stream.web.scan import Found, Scan, Slices, Span
 from atp_stream.web.shown import shown
 
 POLICY = Policy("1", ("A", "B"), 0, {})
@@ -153,9 +154,11 @@ async def test_given_many_items_and_reservations_when_a_few_rows_are_asked_for_t
     assert sum(state.read for state in states.values()) < 400
 
 
+@pytest.mark.parametrize("slices", [Slices(), Slices(0.0)], ids=["usual slices", "no time in a slice"])
 async def test_given_no_time_when_listed_then_pages_end_early_and_go_on_until_all_was_listed(
-    states: dict[int, CountingState],
+    states: dict[int, CountingState], slices: Slices, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "Slices", lambda: slices)
     fill(states, {("t", f"i{number:03}"): stocked(A=1 if number % 50 else 0) for number in range(200)}, reservations=2)
     rare = Filter(None, "", None, frozenset({ItemStatus.OUT}), 1000)
     rows = await all_by_key(scan(states, most_seconds=0.0), rare, 3)
