@@ -57,9 +57,13 @@ class Planter:
         self.seen.outputs.append(entry._replace(offset=entry.offset + 1000))
 
     def outputs_swapped(self) -> None:
-        outputs, second = self.seen.outputs, self._output()
-        last = outputs[second]
-        first = max(at for at, each in enumerate(outputs[:second]) if (each.topic, each.key) == (last.topic, last.key))
+        outputs, topic = self.seen.outputs, self.seen.outputs[self._output()].topic
+        places: dict[bytes, list[int]] = {}
+        for at, each in enumerate(outputs):
+            if each.topic == topic and each.key is not None and each.key.startswith(self.tenant + b"/"):
+                places.setdefault(each.key, []).append(at)
+        # An item that has several: in what order the partitions were read, and so which comes last, is chance.
+        first, second = next(found[-2:] for found in places.values() if len(found) > 1)
         outputs[first], outputs[second] = outputs[second], outputs[first]
 
     def output_from_nowhere(self) -> None:
