@@ -16,8 +16,8 @@ from .committed import Committed
 from .consumer import consumer_of
 from .engine import Engine
 from .gate import Opening
+from .partition_state import PartitionState
 from .partitioner import partition_of
-from .store import PartitionState
 
 
 class Moving(Exception):

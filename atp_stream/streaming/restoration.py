@@ -14,9 +14,10 @@ from confluent_kafka import Message
 from .cluster import Cluster, ShouldStop
 from .errors import StateMismatch
 from .origins import Origins
+from .partition_state import WATERMARK_KEY
 from .progress import Progress
 from .records import Partition
-from .store import WATERMARK_KEY, StateStore
+from .store import StateStore
 from .watermark import check_watermark, decode_watermark
 
 _OFFSET_TRIES = 5

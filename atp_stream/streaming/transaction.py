@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from confluent_kafka import KafkaError, Message
 
 from .dead_letters import FloodGuard, dead_letter
+from .partition_state import OWN_PREFIX, WATERMARK_KEY, PartitionState
 from .producer import TransactionalProducer
 from .records import Record
-from .store import OWN_PREFIX, WATERMARK_KEY, PartitionState
 from .watermark import encode_watermark
 
 

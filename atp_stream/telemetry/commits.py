@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from atp_stream.domain.events import Input, ReservationDenied
+from atp_stream.domain.events import ReservationDenied
 from atp_stream.stages.notes import Decided, Ingested
 from atp_stream.streaming.committed import Committed
 from atp_stream.telemetry.metrics import Metrics
@@ -51,7 +51,7 @@ class CommitCounts:
             self._add(metrics.dead_letters, 1, error)
 
     def _count_notes(self, told: Committed) -> None:
-        events: defaultdict[tuple[str, type[Input]], int] = defaultdict(int)
+        events: defaultdict[tuple[str, str], int] = defaultdict(int)
         outcomes: defaultdict[str, int] = defaultdict(int)
         outputs: defaultdict[str, int] = defaultdict(int)
         denials: defaultdict[str, int] = defaultdict(int)
@@ -65,10 +65,10 @@ class CommitCounts:
                         denials[fact.reason] += 1
             elif not isinstance(note, Ingested):
                 continue
-            events[note.record.topic, type(note.event)] += 1
+            events[note.record.topic, note.event.kind] += 1
         metrics = self._metrics
         for (topic, kind), count in events.items():
-            self._add(metrics.events_in, count, topic, f"{kind.__name__}Event")
+            self._add(metrics.events_in, count, topic, kind)
         for counter, counts in (
             (metrics.decisions, outcomes),
             (metrics.events_out, outputs),

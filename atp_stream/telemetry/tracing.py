@@ -162,7 +162,7 @@ class Tracing:
             "atp.tenant": event.tenant_id,
             "atp.item": event.item_id,
             "atp.event.id": event.event_id,
-            "atp.event.type": f"{type(event).__name__}Event",
+            "atp.event.type": event.kind,
         }
         if isinstance(note, Decided):
             attributes["atp.outcome"] = str(note.outcome)

@@ -21,8 +21,8 @@ from atp_stream.domain.state import ItemState
 from atp_stream.streaming.committed import Committed
 from atp_stream.streaming.errors import StateUnusable
 from atp_stream.streaming.inspection import Inspection, Moving, NotHere
+from atp_stream.streaming.partition_state import PartitionState
 from atp_stream.streaming.partitioner import partition_of
-from atp_stream.streaming.store import PartitionState
 from atp_stream.web.auth import tenant_of
 from atp_stream.web.errors import ApiError
 from atp_stream.web.forwarding import SECONDS, WORKER, Forwarding, unreachable

@@ -16,7 +16,7 @@ from atp_stream.contracts.keys import item_key
 from atp_stream.contracts.state_codec import decode_item
 from atp_stream.domain.policy import Policy
 from atp_stream.streaming.inspection import Inspection
-from atp_stream.streaming.store import PartitionState
+from atp_stream.streaming.partition_state import PartitionState
 from atp_stream.web.rows import AttentionPosition, Filter, KeyPosition, Row
 
 SLICE_SECONDS: Final = 0.002

@@ -160,7 +160,7 @@ def _sources_read_uncommitted() -> None:
 
 def _state_written_before_the_commit() -> None:
     from atp_stream.streaming.engine import Batch, Engine
-    from atp_stream.streaming.store import PartitionState
+    from atp_stream.streaming.partition_state import PartitionState
     from atp_stream.streaming.transaction import Transaction
 
     fill = Engine._fill

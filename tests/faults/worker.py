@@ -68,8 +68,8 @@ def install_steps() -> None:
     """Have the worker look for orders at each step."""
     from atp_stream.streaming import producer as producing
     from atp_stream.streaming.engine import Engine
+    from atp_stream.streaming.partition_state import PartitionState
     from atp_stream.streaming.producer import TransactionalProducer
-    from atp_stream.streaming.store import PartitionState
     from atp_stream.streaming.transaction import Transaction
 
     real: Any = vars(producing)["Producer"]

@@ -43,6 +43,16 @@ def started(deployment: Deployment, count: int) -> list[WorkerProcess]:
     return workers
 
 
+def two_with_items(deployment: Deployment) -> tuple[Asker, list[WorkerProcess], int]:
+    """Who asks, two workers that share eight items, and the port of the first."""
+    workers, core = started(deployment, 2), deployment.core
+    deployment.publish_changes(*(core.stock(f"item-{number}", "1.00", "ECOM") for number in range(8)))
+    deployment.settled()
+    port = port_of(workers[0])
+    assert port is not None
+    return Asker(core.tenant), workers, port
+
+
 def numbers(item: Item) -> dict[str, tuple[Decimal, Decimal]]:
     return {code: (item.available(code, item.policy), item.reserved(code)) for code in item.emitted}
 
@@ -228,13 +238,7 @@ def test_given_an_output_just_seen_when_its_position_is_asked_for_then_the_answe
 def test_given_a_paused_owner_when_others_are_asked_then_they_say_503_and_list_it_as_unreachable(
     deploy: Deploy,
 ) -> None:
-    deployment = deploy()
-    asker, core = Asker(deployment.core.tenant), deployment.core
-    workers = started(deployment, 2)
-    deployment.publish_changes(*(core.stock(f"item-{number}", "1.00", "ECOM") for number in range(8)))
-    deployment.settled()
-    port = port_of(workers[0])
-    assert port is not None
+    asker, workers, port = two_with_items(deploy())
     owners = {f"item-{n}": asker.pools(workers[0], f"item-{n}").headers["atp-worker"] for n in range(8)}
     theirs = next(name for name, url in owners.items() if not url.endswith(f":{port}"))
     ours = next(name for name, url in owners.items() if url.endswith(f":{port}"))
@@ -255,13 +259,7 @@ def test_given_a_paused_owner_when_others_are_asked_then_they_say_503_and_list_i
 def test_given_a_request_passed_on_to_a_worker_that_is_not_the_owner_then_it_goes_no_further(
     deploy: Deploy, mark: dict[str, str]
 ) -> None:
-    deployment = deploy()
-    asker, core = Asker(deployment.core.tenant), deployment.core
-    workers = started(deployment, 2)
-    deployment.publish_changes(*(core.stock(f"item-{number}", "1.00", "ECOM") for number in range(8)))
-    deployment.settled()
-    port = port_of(workers[0])
-    assert port is not None
+    asker, _, port = two_with_items(deploy())
     headers = {"X-Tenant-ID": asker.tenant, "Atp-Forwarded-By": "http://127.0.0.1:1", **mark}
     answers = [get(port, f"{ATP}/pools/item-{number}", headers) for number in range(8)]
     assert {each.status for each in answers} <= ({503} if "Atp-Group" in mark else {200, 503})

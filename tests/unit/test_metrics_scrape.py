@@ -17,9 +17,9 @@ from atp_stream.streaming.gate import Fetch, Gate
 from atp_stream.streaming.health import Facts, Health, Left, State
 from atp_stream.streaming.lag import Lag
 from atp_stream.streaming.membership import Membership
+from atp_stream.streaming.partition_state import StateSize
 from atp_stream.streaming.producer import Outcome
 from atp_stream.streaming.records import Partition, Record
-from atp_stream.streaming.state_size import StateSize
 from atp_stream.streaming.transaction import Transaction
 from atp_stream.telemetry.commits import CommitCounts
 from atp_stream.telemetry.metrics import Metrics

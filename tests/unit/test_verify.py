@@ -27,9 +27,9 @@ from atp_stream.domain.policy import ChannelPolicy, Policy
 from atp_stream.domain.state import NEW_ITEM, ItemState, Reservation, Stock
 from atp_stream.errors import UnavailableError
 from atp_stream.streaming.cluster import Cluster, ShouldStop, never
+from atp_stream.streaming.partition_state import WATERMARK_KEY
 from atp_stream.streaming.partitioner import partition_of
 from atp_stream.streaming.records import Partition
-from atp_stream.streaming.store import WATERMARK_KEY
 from atp_stream.tools.verify import changelog
 from atp_stream.tools.verify.changelog import allocation_row
 from atp_stream.tools.verify.ingest import Bits, Ingested

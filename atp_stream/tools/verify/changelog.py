@@ -19,8 +19,8 @@ from atp_stream.contracts.state_codec import decode_item
 from atp_stream.domain.ids import allocation_id
 from atp_stream.errors import UnavailableError
 from atp_stream.streaming.cluster import Cluster
+from atp_stream.streaming.partition_state import OWN_PREFIX, WATERMARK_KEY
 from atp_stream.streaming.records import Partition
-from atp_stream.streaming.store import OWN_PREFIX, WATERMARK_KEY
 from atp_stream.streaming.watermark import decode_watermark
 from atp_stream.tools.verify.reading import TopicReader, offset_of
 from atp_stream.tools.verify.report import Findings, place

@@ -17,9 +17,9 @@ from atp_stream.streaming.engine import Engine, Source
 from atp_stream.streaming.errors import NoProgress
 from atp_stream.streaming.gate import Fetch, Gate
 from atp_stream.streaming.membership import Membership
+from atp_stream.streaming.partition_state import WATERMARK_KEY, PartitionState
 from atp_stream.streaming.producer import Outcome
 from atp_stream.streaming.records import Partition, Record
-from atp_stream.streaming.store import WATERMARK_KEY, PartitionState
 from atp_stream.streaming.transaction import Transaction
 
 from .samples import Consumed, WritingProducer

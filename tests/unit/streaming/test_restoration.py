@@ -12,9 +12,10 @@ from atp_stream.streaming import restoration as module
 from atp_stream.streaming.cluster import Cluster, ShouldStop, never
 from atp_stream.streaming.errors import StateMismatch
 from atp_stream.streaming.origins import Origin, Origins
+from atp_stream.streaming.partition_state import PartitionState
 from atp_stream.streaming.records import Partition
 from atp_stream.streaming.restoration import Restoration
-from atp_stream.streaming.store import PartitionState, StateStore
+from atp_stream.streaming.store import StateStore
 from atp_stream.streaming.watermark import encode_watermark
 
 IN0, IN1, CHANGELOG = Partition("in", 0), Partition("in", 1), Partition("changelog", 0)

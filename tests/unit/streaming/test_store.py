@@ -12,7 +12,8 @@ import rocksdict
 from faust.types import TP
 
 from atp_stream.streaming.errors import StateUnusable
-from atp_stream.streaming.store import OFFSET_KEY, WATERMARK_KEY, PartitionState, StateTable
+from atp_stream.streaming.partition_state import OFFSET_KEY, WATERMARK_KEY, PartitionState
+from atp_stream.streaming.store import StateTable
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError
 
 from atp_stream.streaming.dead_letters import FloodGuard
 from atp_stream.streaming.errors import DeadLetterFlood
-from atp_stream.streaming.store import WATERMARK_KEY, PartitionState
+from atp_stream.streaming.partition_state import WATERMARK_KEY, PartitionState
 from atp_stream.streaming.transaction import StateChanges, Transaction
 
 from .samples import Consumed, Produced, WritingProducer, delivered

@@ -18,7 +18,7 @@ from atp_stream.domain.policy import Policy
 from atp_stream.domain.state import Cause, ItemState, Stock
 from atp_stream.streaming.committed import Committed
 from atp_stream.streaming.inspection import Moving, NotHere, Place
-from atp_stream.streaming.store import PartitionState
+from atp_stream.streaming.partition_state import PartitionState
 from atp_stream.web import queries as queries_module
 from atp_stream.web.auth import NOBODY_ASKED, PRINCIPAL
 from atp_stream.web.errors import ApiError, error_response

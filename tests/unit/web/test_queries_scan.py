@@ -17,7 +17,7 @@ from atp_stream.domain.policy import ChannelPolicy, Policy
 from atp_stream.domain.pools import pools
 from atp_stream.domain.state import SHARED, ItemState, Reservation, Stock
 from atp_stream.streaming.inspection import Moving
-from atp_stream.streaming.store import PartitionState
+from atp_stream.streaming.partition_state import PartitionState
 from atp_stream.web import scan as module
 from atp_stream.web.listing import _merged, _Part, _position
 from atp_stream.web.models import ItemStatus
